@@ -1,0 +1,65 @@
+# Two commands matter: `make sandbox` runs the main job, `make test` proves it. Both install what they need.
+PYTHON ?= python3
+SCENARIO ?= tour
+UV = UV_PYTHON_DOWNLOADS=never .venv/bin/uv
+BIN = .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install sandbox test lint unit bench figures requirements clean
+
+help: ## Show these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: .venv/installed .venv-runtime/installed .venv-sam/installed ## Make the virtual environments and install the pinned tools
+
+.venv/uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Standfast needs Python >= 3.11: run make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/installed: .venv/uv requirements/development.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/development.txt
+	@touch $@
+
+# What AWS Lambda gives a function, and nothing more: the sandbox's workers run in it.
+.venv-runtime/installed: .venv/uv requirements/runtime.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-runtime
+	$(UV) pip install --quiet --compile-bytecode --python .venv-runtime/bin/python --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+# The SAM CLI pins other versions of boto3 than we develop against.
+.venv-sam/installed: .venv/uv requirements/sam.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-sam
+	$(UV) pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
+	@touch $@
+
+sandbox: .venv/installed .venv-runtime/installed ## Run the main job on this machine: a cluster dies, the service goes on
+	$(BIN)/python -m sandbox run $(SCENARIO)
+
+test: install lint unit ## Lint, types and tests: what CI runs
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: install
+	$(BIN)/pytest
+
+bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, the figures of the README
+	$(BIN)/python -m sandbox bench
+
+figures: .venv/installed .venv-runtime/installed ## The main job's figures: 20 runs of each scenario, as JSON in build/
+	@mkdir -p build
+	$(BIN)/python -m sandbox run cluster-failover --runs 20 --json build/cluster-failover.json
+	$(BIN)/python -m sandbox run engine-wedged --runs 20 --json build/engine-wedged.json
+
+requirements: .venv/uv ## Resolve the pinned requirements anew (no registry address is written)
+	for name in bootstrap layer runtime development sam; do \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+
+clean: ## Remove everything that was built or installed
+	rm -rf .venv .venv-runtime .venv-sam .aws-sam build .sandbox .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
