@@ -1,0 +1,84 @@
+"""What a load balancer knows: rules, target groups and their targets. Plain data, as JSON between processes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One registered target: an instance or an address, and where it listens."""
+
+    target_id: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroup:
+    """Targets and how their health is checked: `GET health_path` must answer 200 within `timeout_seconds`."""
+
+    arn: str
+    targets: tuple[Target, ...]
+    health_path: str
+    interval_seconds: float
+    timeout_seconds: float
+    healthy_threshold: int
+    unhealthy_threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One forwarding rule. The smallest `priority` whose conditions all hold wins.
+
+    `header`: name and value (`*` and `?` are wildcards), None for any request. `paths`: patterns, one of which must fit
+    the path without its query; empty for any path. `weights`: target group ARN to 0..999.
+    """
+
+    arn: str
+    priority: int
+    header: tuple[str, str] | None
+    paths: tuple[str, ...]
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Everything that the front door needs to route a request. `target_groups` by ARN."""
+
+    rules: tuple[Rule, ...] = ()
+    target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON. `from_json` gives an equal value back."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises KeyError or TypeError for a field that is missing or unknown."""
+        document = json.loads(text)
+        return cls(
+            rules=tuple(_rule(rule) for rule in document["rules"]),
+            target_groups={arn: _target_group(group) for arn, group in document["target_groups"].items()},
+        )
+
+
+def _rule(document: dict[str, Any]) -> Rule:
+    header = document.pop("header")
+    return Rule(
+        **{
+            **document,
+            "header": None if header is None else (header[0], header[1]),
+            "paths": tuple(document["paths"]),
+        }
+    )
+
+
+def _target_group(document: dict[str, Any]) -> TargetGroup:
+    targets = tuple(Target(**target) for target in document["targets"])
+    return TargetGroup(**{**document, "targets": targets})
