@@ -1,0 +1,1 @@
+"""The ports on AWS: the only package that imports boto3."""

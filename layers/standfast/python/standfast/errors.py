@@ -1,0 +1,78 @@
+"""Every error that Standfast raises on purpose. State machines catch them by class name.
+
+* StandfastError
+  * InvalidInputError          what was given is wrong; names the field and the mend; nothing was changed
+    * UnknownClusterError      a cluster id that FleetConfig does not hold
+    * UnknownScopeError        a Region that this table knows nothing of: no FleetConfig was applied
+  * CorruptStateError          an item of the state table cannot be understood (schema version, missing field)
+  * ConflictError              somebody else wrote first: read again and decide anew
+  * FencedError                the fencing token is stale: somebody else holds the lease now; nothing was changed
+  * LeaseHeldError             the lease is held by an execution that runs and that the claim does not outrank
+  * NoStandbyProvenError       no standby has fresh proof that it serves: the weights stay as they are
+  * NotServingError            traffic was moved and the user path does not answer
+  * NotConvergedError          desired and actual weights did not agree within the actuator's rounds
+  * TransientError             may succeed when tried again
+    * ThrottledError           AWS asked to slow down
+    * UnavailableError         no answer, a time-out or a server error of AWS
+  * AccessDeniedError          the role lacks a permission; the message names it
+"""
+
+
+class StandfastError(Exception):
+    """Base of all errors raised on purpose. The message is a sentence for the on-caller."""
+
+
+class InvalidInputError(StandfastError):
+    """What was given is wrong. The message names the field and the mend. Nothing was changed."""
+
+
+class UnknownClusterError(InvalidInputError):
+    """A cluster id that FleetConfig does not hold."""
+
+
+class UnknownScopeError(InvalidInputError):
+    """A scope without state: no FleetConfig was applied for this Region."""
+
+
+class CorruptStateError(StandfastError):
+    """An item of the state table cannot be understood."""
+
+
+class ConflictError(StandfastError):
+    """Somebody else wrote first. Read again and decide anew."""
+
+
+class FencedError(StandfastError):
+    """The fencing token is stale. Nothing was changed."""
+
+
+class LeaseHeldError(StandfastError):
+    """The lease is held by a running execution that the claim does not outrank."""
+
+
+class NoStandbyProvenError(StandfastError):
+    """No standby has fresh proof that it serves. The weights stay as they are."""
+
+
+class NotServingError(StandfastError):
+    """Traffic was moved and the user path does not answer."""
+
+
+class NotConvergedError(StandfastError):
+    """Desired and actual weights did not agree within the actuator's rounds."""
+
+
+class TransientError(StandfastError):
+    """May succeed when tried again."""
+
+
+class ThrottledError(TransientError):
+    """AWS asked to slow down."""
+
+
+class UnavailableError(TransientError):
+    """No answer, a time-out, or a server error of AWS."""
+
+
+class AccessDeniedError(StandfastError):
+    """The role lacks a permission. The message names it."""

@@ -1,0 +1,163 @@
+"""Whether to fail over, where to, and what to say about it.
+
+Times are seconds since the epoch. Every decision carries a reason that an on-caller understands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from standfast.errors import NoStandbyProvenError
+from standfast.fleet import Automation, Role
+from standfast.health import Assessment, EndpointProbe, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from standfast.fleet import Cluster
+    from standfast.ports import ScopeRecord
+    from standfast.traffic import Desired
+
+HOLD_DOWN_LIMIT = 16
+"""The hold-down doubles with each failed attempt, up to this many times its first length."""
+
+
+class StartAction(StrEnum):
+    """What the watcher does about the active cluster."""
+
+    NONE = "none"
+    HOLD = "hold"
+    START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class StartDecision:
+    """Whether to start a failover. `incident_id` names the execution, so that a second trigger is harmless."""
+
+    action: StartAction
+    reason: str
+    incident_id: str = ""
+    failed_cluster_id: str = ""
+
+
+def incident_id(scope_id: str, cluster_id: str, record: ScopeRecord) -> str:
+    """The name of the incident "this cluster failed in this state of the scope", at most 80 characters.
+
+    It stays the same for every trigger until the desired state changes or an attempt has ended: Step Functions
+    accepts an execution name once (90 days), which makes a second trigger harmless.
+    """
+    return f"{scope_id}-{cluster_id}-v{record.desired.version}-a{record.attempts}"[:80]
+
+
+def hold_down_seconds(attempts: int, first: float) -> float:
+    """The wait after the given number of failed attempts: `first`, doubled each time, at most 16 times as long."""
+    return first * min(1 << max(attempts - 1, 0), HOLD_DOWN_LIMIT)
+
+
+def decide_start(
+    scope_id: str, record: ScopeRecord, assessments: Mapping[str, Assessment], automation: Automation, now: float
+) -> StartDecision:
+    """Whether the active cluster's assessment calls for a failover now."""
+    active = record.desired.cluster_with(Role.ACTIVE)
+    assessment = assessments.get(active) if active else None
+    if active is None or assessment is None:
+        return StartDecision(StartAction.NONE, "no cluster is active and assessed")
+    if assessment.verdict is not Verdict.UNHEALTHY:
+        return StartDecision(StartAction.NONE, f"{active} is {assessment.verdict}: {assessment.reason}")
+    dead = f"{active} is dead: {assessment.reason}"
+    if automation is Automation.OFF:
+        return StartDecision(StartAction.HOLD, f"{dead}; the switch is off, so nothing is started")
+    if record.lease.holder is not None and record.lease.purpose == "failover":
+        return StartDecision(StartAction.HOLD, f"{dead}; {record.lease.holder} is at work on it")
+    if now < record.not_before:
+        wait = f"attempt {record.attempts} did not succeed; the next may start in {record.not_before - now:.0f} s"
+        return StartDecision(StartAction.HOLD, f"{dead}; {wait}")
+    return StartDecision(StartAction.START, dead, incident_id(scope_id, active, record), active)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is known of a candidate: the watcher's last assessment, if any, and canaries asked just now."""
+
+    cluster_id: str
+    assessment: Assessment | None
+    canaries: Sequence[EndpointProbe]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Where the traffic goes, and why. `overload` is a sentence when the candidate is smaller than what failed."""
+
+    cluster_id: str
+    reason: str
+    overload: str = ""
+
+
+def limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float, now: float) -> str | None:
+    """Why a cluster may not take the traffic, or None when it may."""
+    if role is Role.QUARANTINED:
+        return "it is quarantined until it is proven or a person says so"
+    passed = sum(canary.passed for canary in proof.canaries)
+    if 2 * passed < cluster.replicas:
+        why = next((f": {canary.outcome}" for canary in proof.canaries if not canary.passed), "")
+        return f"{passed} of {cluster.replicas} replicas answered a canary just now{why}"
+    if proof.assessment is None:
+        return "the watch has not assessed it yet"
+    age = now - proof.assessment.assessed_at
+    if age > fresh_seconds:
+        return f"its last assessment is {age:.0f} s old, more than {fresh_seconds:g} s"
+    if proof.assessment.verdict in (Verdict.UNHEALTHY, Verdict.UNKNOWN):
+        return f"the watch found it {proof.assessment.verdict}: {proof.assessment.reason}"
+    return None
+
+
+def select(
+    failed_cluster_id: str,
+    proofs: Sequence[Proof],
+    desired: Desired,
+    clusters: Mapping[str, Cluster],
+    fresh_seconds: float,
+    now: float,
+    *,
+    tried: Collection[str] = (),
+) -> Selection:
+    """Choose the proven candidate with the most replicas that answer. Raises NoStandbyProvenError with each reason.
+
+    A candidate that carries the traffic already comes first: an earlier attempt moved it and did not finish.
+    """
+    refused: list[str] = []
+    fit: list[tuple[bool, int, str]] = []
+    for proof in sorted(proofs, key=lambda proof: proof.cluster_id):
+        name = proof.cluster_id
+        if name == failed_cluster_id:
+            continue
+        role = desired.roles.get(name, Role.STANDBY)
+        why_not = limitation(proof, role, clusters[name], fresh_seconds, now)
+        if name in tried:
+            why_not = "it was tried in this failover and did not serve"
+        if why_not:
+            refused.append(f"{name}: {why_not}")
+        else:
+            answered = sum(canary.passed for canary in proof.canaries)
+            fit.append((desired.weights.get(name, 0) > 0, answered, name))
+    if not fit:
+        reasons = "; ".join(refused) or "there is no other cluster"
+        raise NoStandbyProvenError(f"nothing is proven to take the traffic of {failed_cluster_id}: {reasons}")
+    _, answered, chosen = max(fit)
+    lost, there = clusters[failed_cluster_id].replicas, clusters[chosen].replicas
+    overload = ""
+    if there < lost:
+        overload = f"{chosen} has {there} replicas for the traffic of {lost}: expect queueing until capacity is back"
+    reason = f"{chosen} is proven: {answered} of {there} replicas answered a canary just now"
+    return Selection(chosen, "; ".join([reason, *refused]), overload)
+
+
+def roles_after(desired: Desired, failed_cluster_id: str, chosen: str) -> dict[str, Role]:
+    """The roles once the traffic is proven to be served by the chosen cluster: the failed one drains."""
+    roles = dict(desired.roles)
+    roles[chosen] = Role.ACTIVE
+    if failed_cluster_id != chosen:
+        roles[failed_cluster_id] = Role.DRAINING
+    return roles

@@ -1,0 +1,214 @@
+"""FleetConfig: everything that is watched, in one document, and the words for it.
+
+YAML for people, canonical JSON for machines. Errors name the field and the mend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from standfast.errors import InvalidInputError, UnknownClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Role(StrEnum):
+    """What a cluster is there for at this moment. Roles change: identify a cluster by its id."""
+
+    ACTIVE = "active"
+    STANDBY = "standby"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+
+
+class Automation(StrEnum):
+    """The switch. *Observe*, where a new fleet starts, decides and tells and changes nothing."""
+
+    RUN = "run"
+    OBSERVE = "observe"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A Region's weighted rule. `target_groups` is cluster id -> target group ARN."""
+
+    listener_rule_arn: str
+    target_groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaAddress:
+    """One serving process: `replica_id` is `<instance id>:<port>`, `url` its private address."""
+
+    replica_id: str
+    cluster_id: str
+    url: str
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or "//" not in value or value.endswith("//"):
+        raise ValueError("is not a URL; write it as https://host or http://host:port")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
+_ARN = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"
+RuleArn = Annotated[str, Field(pattern=_ARN + r"listener-rule/app/.+$")]
+TargetGroupArn = Annotated[str, Field(pattern=_ARN + r"targetgroup/.+$")]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Canary(_Document):
+    """The question that every probe asks. Deadlines are in seconds."""
+
+    prompt: str = Field(default="The capital of France is", min_length=1, max_length=400)
+    max_tokens: int = Field(default=2, ge=1, le=16, description="tokens asked for")
+    first_token_seconds: float = Field(default=1.0, gt=0, le=2, description="slower than this is degraded")
+    deadline_seconds: float = Field(default=1.5, gt=0, le=2, description="no whole answer by then is a failed probe")
+
+    @model_validator(mode="after")
+    def _deadline_is_last(self) -> Canary:
+        if self.deadline_seconds < self.first_token_seconds:
+            raise ValueError("deadline_seconds is below first_token_seconds; raise it, a probe would always fail")
+        return self
+
+
+class Model(_Document):
+    """What the clusters serve."""
+
+    name: str = Field(min_length=1, max_length=200, description="as the engine lists it at /v1/models")
+    engine: Literal["vllm", "llama.cpp"]
+    canary: Canary = Canary()
+
+
+class Detection(_Document):
+    """M of N, in probes."""
+
+    failures: int = Field(default=3, ge=2, le=10, description="direct probes in a row that make a replica unhealthy")
+    entry_failures: int = Field(default=2, ge=1, le=10, description="probes through the entry that must agree")
+    fresh_seconds: float = Field(default=10, ge=3, le=60, description="older evidence proves nothing")
+
+
+class Failover(_Document):
+    """How a failover ends. Seconds."""
+
+    drain_seconds: int = Field(default=30, ge=0, le=900, description="how long the failed cluster may finish requests")
+    hold_down_seconds: int = Field(default=60, ge=5, le=3600, description="wait after a failed attempt; doubles")
+
+
+class Cluster(_Document):
+    """GPU nodes serving the model in one Region."""
+
+    role: Literal["active", "standby"] = Field(description="the role to begin with; afterwards the state table knows")
+    replicas: int = Field(ge=1, le=1000, description="serving processes expected")
+    target_group_arn: TargetGroupArn
+
+
+class RegionEntry(_Document):
+    """The Region's front door."""
+
+    url: HttpUrl
+    listener_rule_arn: RuleArn
+
+
+class Region(_Document):
+    """One Region's clusters behind one weighted rule: the scope of a lease."""
+
+    entry: RegionEntry
+    clusters: dict[Identifier, Cluster]
+
+    @field_validator("clusters")
+    @classmethod
+    def _one_active_and_a_standby(cls, clusters: dict[str, Cluster]) -> dict[str, Cluster]:
+        active = sorted(name for name, cluster in clusters.items() if cluster.role == "active")
+        if len(active) != 1:
+            found = f"{', '.join(active)} are" if active else "none is"
+            raise ValueError(f"exactly one cluster must have `role: active`; {found}")
+        if len(clusters) < 2:
+            raise ValueError("there is no standby, so a failover has nowhere to go; add a cluster with `role: standby`")
+        groups = [cluster.target_group_arn for cluster in clusters.values()]
+        if len(set(groups)) < len(groups):
+            raise ValueError("two clusters share a target_group_arn; give each cluster a target group of its own")
+        return clusters
+
+    def bound_entry(self) -> Entry:
+        """The weighted rule with its target groups."""
+        groups = {name: cluster.target_group_arn for name, cluster in sorted(self.clusters.items())}
+        return Entry(listener_rule_arn=self.entry.listener_rule_arn, target_groups=groups)
+
+    def cluster(self, cluster_id: str) -> Cluster:
+        """The cluster, or UnknownClusterError with the ids that there are."""
+        if cluster_id not in self.clusters:
+            known = ", ".join(sorted(self.clusters))
+            raise UnknownClusterError(f"cluster {cluster_id!r} is unknown; this Region has {known}")
+        return self.clusters[cluster_id]
+
+
+class FleetConfig(_Document):
+    """Everything watched."""
+
+    fleet: Identifier
+    model: Model
+    regions: dict[str, Region] = Field(min_length=1)
+    detection: Detection = Detection()
+    failover: Failover = Failover()
+
+    @classmethod
+    def parse(cls, document: object) -> FleetConfig:
+        """Read a document (parsed YAML or JSON). Raises InvalidInputError: every wrong field with its mend."""
+        if not isinstance(document, dict):
+            raise InvalidInputError("the FleetConfig is not a mapping; begin it with `fleet: <name>`")
+        return parse_input(cls, document, "FleetConfig")
+
+    def region(self, name: str) -> Region:
+        """The Region, or InvalidInputError with the Regions that there are."""
+        if name not in self.regions:
+            raise InvalidInputError(
+                f"Region {name!r} is not in the FleetConfig; it has {', '.join(sorted(self.regions))}"
+            )
+        return self.regions[name]
+
+    def canonical(self) -> str:
+        """Canonical JSON: sorted keys, no spaces, defaults written out. Equal configurations are equal texts."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_MENDS = {
+    "missing": "is missing; add it",
+    "extra_forbidden": "is not a known field; remove it or mend its spelling",
+}
+
+
+def parse_input(model: type[ModelT], document: Mapping[str, Any], what: str) -> ModelT:
+    """Validate a document. Raises InvalidInputError: one line a wrong field, with what to do."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        lines = [f"{_path(item['loc'])} {_mend(item['type'], item['msg'])}" for item in error.errors()]
+        raise InvalidInputError(f"{what}: " + "; ".join(lines)) from error
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the document"
+
+
+def _mend(kind: str, message: str) -> str:
+    return _MENDS.get(kind) or "- " + message.removeprefix("Value error, ")

@@ -1,0 +1,202 @@
+"""From evidence to an assessment: is a cluster serving, on two paths, by probes that asked the model a question.
+
+All times are seconds since the epoch, all durations seconds. Rules are those of DESIGN.md, laws 3, 4 and 6: unknown
+is not unhealthy, blind is not dead, and a time-out alone never says dead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from standfast.fleet import Detection
+
+
+class Verdict(StrEnum):
+    """The judgement of a replica or a cluster."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """How one probe ended."""
+
+    ANSWERED = "answered"
+    SLOW = "answered late"
+    REFUSED = "connection refused"
+    TIMED_OUT = "no whole answer in time"
+    BAD_STATUS = "an error status"
+    BAD_ANSWER = "an answer that is no completion"
+    WRONG_MODEL = "another model"
+
+
+PASSED = frozenset({Outcome.ANSWERED, Outcome.SLOW})
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointProbe:
+    """One canary: a streaming completion of a few tokens, asked of a replica or through the entry.
+
+    `progress` is the engine's counter of decoded work, read beside the canary once a replica is suspect; None when it
+    was not read or did not answer. `first_token_seconds` is None when no token came.
+    """
+
+    started_at: float
+    ended_at: float
+    outcome: Outcome
+    detail: str = ""
+    first_token_seconds: float | None = None
+    progress: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model answered."""
+        return self.outcome in PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its reason, a sentence for the on-caller. `since` is when the first failed probe of it began."""
+
+    verdict: Verdict
+    reason: str
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one vantage point knows of one cluster, each sequence oldest first.
+
+    `replicas` is replica id -> its direct probes. `entry` are probes through the load balancer's probe rule.
+    `controls_pass` is False when the vantage point's own control probes failed: it is blind.
+    """
+
+    replicas: Mapping[str, Sequence[EndpointProbe]]
+    entry: Sequence[EndpointProbe]
+    controls_pass: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The judgement of one cluster."""
+
+    cluster_id: str
+    verdict: Verdict
+    reason: str
+    passing: int
+    expected: int
+    assessed_at: float
+    since: float | None = None
+
+
+def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float) -> Judgement:
+    """Judge one replica by its last probes: `limits.failures` failures in a row without progress are unhealthy."""
+    fresh = [probe for probe in probes if now - probe.ended_at <= limits.fresh_seconds]
+    if not fresh:
+        return Judgement(Verdict.UNKNOWN, f"no probe ended in the last {limits.fresh_seconds:g} s")
+    last = fresh[-1]
+    if last.outcome is Outcome.SLOW:
+        took = "" if last.first_token_seconds is None else f" after {last.first_token_seconds:.2f} s"
+        return Judgement(Verdict.DEGRADED, f"the first token came late{took}")
+    if last.passed:
+        return Judgement(Verdict.HEALTHY, "the canary was answered")
+    failed = _failed_in_a_row(fresh)
+    said = f"{len(failed)} of {limits.failures} probes failed: {_outcome(last)}"
+    if len(failed) < limits.failures:
+        return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)
+    if moved := _progress(failed):
+        return Judgement(
+            Verdict.DEGRADED, f"saturated, not dead: {said}, but {moved:g} decode steps were made meanwhile"
+        )
+    return Judgement(Verdict.UNHEALTHY, said, since=failed[0].started_at)
+
+
+def judge_entry(probes: Sequence[EndpointProbe], limits: Detection, now: float) -> Judgement:
+    """Judge the path through the load balancer's probe rule by its last probes."""
+    fresh = [probe for probe in probes if now - probe.ended_at <= limits.fresh_seconds]
+    if not fresh:
+        return Judgement(Verdict.UNKNOWN, f"no probe through the entry ended in the last {limits.fresh_seconds:g} s")
+    if fresh[-1].passed:
+        return Judgement(Verdict.HEALTHY, "the entry answers for it")
+    failed = _failed_in_a_row(fresh)
+    said = f"through the entry {len(failed)} probes failed: {_outcome(fresh[-1])}"
+    if len(failed) < limits.entry_failures:
+        return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)
+    return Judgement(Verdict.UNHEALTHY, said, since=failed[0].started_at)
+
+
+def assess(cluster_id: str, evidence: Evidence, expected: int, limits: Detection, now: float) -> Assessment:
+    """Judge a cluster. It is unhealthy (dead) when fewer than half of its replicas pass and the entry path agrees.
+
+    `expected` is the number of replicas that FleetConfig names; replicas that are not registered do not pass.
+    """
+    judged = {replica: judge_replica(probes, limits, now) for replica, probes in evidence.replicas.items()}
+    entry = judge_entry(evidence.entry, limits, now)
+    verdicts = [judgement.verdict for judgement in judged.values()]
+    passing = sum(verdict in (Verdict.HEALTHY, Verdict.DEGRADED) for verdict in verdicts)
+    expected = max(expected, len(judged))
+    verdict, reason = _combine(judged, entry, passing, expected, blind=not evidence.controls_pass)
+    since = min((judgement.since for judgement in judged.values() if judgement.since is not None), default=entry.since)
+    return Assessment(
+        cluster_id=cluster_id,
+        verdict=verdict,
+        reason=reason,
+        passing=passing,
+        expected=expected,
+        assessed_at=now,
+        since=None if verdict is Verdict.HEALTHY else since,
+    )
+
+
+def _combine(
+    judged: Mapping[str, Judgement], entry: Judgement, passing: int, expected: int, *, blind: bool
+) -> tuple[Verdict, str]:
+    unhealthy = [judgement for judgement in judged.values() if judgement.verdict is Verdict.UNHEALTHY]
+    unknown = sum(judgement.verdict is Verdict.UNKNOWN for judgement in judged.values())
+    few = f"{passing} of {expected} replicas pass"
+    if blind and (unhealthy or entry.verdict is not Verdict.HEALTHY):
+        return Verdict.UNKNOWN, f"this vantage point is blind: its control probes fail too; {few}"
+    if unhealthy:
+        few += f"; {unhealthy[0].reason}"
+    if 2 * (passing + unknown) < expected:
+        if entry.verdict is Verdict.UNHEALTHY:
+            return Verdict.UNHEALTHY, f"{few}; {entry.reason}"
+        return Verdict.DEGRADED, f"{few}, but not dead on both paths: {entry.reason}"
+    if 2 * passing < expected:
+        return Verdict.UNKNOWN, f"{few} and {unknown} cannot be judged"
+    if passing < expected:
+        return Verdict.DEGRADED, few
+    slow = [judgement for judgement in judged.values() if judgement.verdict is Verdict.DEGRADED]
+    if slow:
+        return Verdict.DEGRADED, f"{few}, {len(slow)} of them degraded: {slow[0].reason}"
+    if entry.verdict is Verdict.UNHEALTHY:
+        return Verdict.DEGRADED, f"{few} directly, but {entry.reason}"
+    return Verdict.HEALTHY, f"{few}; {entry.reason}"
+
+
+def _failed_in_a_row(probes: Sequence[EndpointProbe]) -> list[EndpointProbe]:
+    failed: list[EndpointProbe] = []
+    for probe in reversed(probes):
+        if probe.passed:
+            break
+        failed.insert(0, probe)
+    return failed
+
+
+def _progress(failed: Sequence[EndpointProbe]) -> float:
+    """How much the engine's counter grew over the failed probes. A refused connection makes no progress."""
+    read = [probe.progress for probe in failed if probe.progress is not None]
+    if len(read) < 2 or failed[-1].progress is None:
+        return 0.0
+    return max(0.0, read[-1] - read[0])
+
+
+def _outcome(probe: EndpointProbe) -> str:
+    return f"{probe.outcome} ({probe.detail})" if probe.detail else str(probe.outcome)

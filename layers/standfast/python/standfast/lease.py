@@ -1,0 +1,128 @@
+"""The lease of one scope: who may change its traffic and roles, and the token that fences everybody else.
+
+The invariants stand in docs/protocol.md. `decide` is pure; `take` runs it against the ports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from standfast.errors import ConflictError, LeaseHeldError
+
+if TYPE_CHECKING:
+    from standfast.ports import Executions, ScopeStore
+
+TAKE_ROUNDS = 5
+"""How often `take` reads anew when somebody else wrote between its read and its write."""
+
+
+class Purpose(StrEnum):
+    """What a lease is held for."""
+
+    ROLLOUT = "rollout"
+    FAILOVER = "failover"
+
+
+_RANK = {Purpose.ROLLOUT: 1, Purpose.FAILOVER: 2}
+
+
+class HolderState(StrEnum):
+    """What Step Functions says of the execution that holds a lease."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+class LeaseAction(StrEnum):
+    """What a claim on a lease comes to."""
+
+    GRANT = "grant"
+    ALREADY_HELD = "already held"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease of one scope.
+
+    `token` grows by one with every grant and is never reset, so that a write which carries an older one is known as
+    stale. `holder` is an execution ARN, or None when the lease is free. `acquired_at` is in seconds since the epoch.
+    """
+
+    token: int = 0
+    holder: str | None = None
+    purpose: Purpose | None = None
+    acquired_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who asks for the lease (an execution ARN) and what for."""
+
+    holder: str
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseDecision:
+    """What a claim comes to. `lease` is what the record holds once the decision is written."""
+
+    action: LeaseAction
+    reason: str
+    lease: Lease
+
+
+def outranks(claim: Purpose, held: Purpose | None) -> bool:
+    """Whether a claim may take the lease from a holder that still runs: a failover from a rollout, never back."""
+    return held is not None and _RANK[claim] > _RANK[held]
+
+
+def decide(lease: Lease, claim: Claim, holder_state: HolderState, now: float) -> LeaseDecision:
+    """Grant, confirm or refuse a claim.
+
+    `holder_state` is that of the present holder; it is not looked at when the lease is free or the claimant's own.
+    Unknown is not ended: a holder that Step Functions cannot be asked about keeps its lease, unless outranked.
+    """
+    granted = Lease(token=lease.token + 1, holder=claim.holder, purpose=claim.purpose, acquired_at=now)
+    if lease.holder == claim.holder:
+        return LeaseDecision(LeaseAction.ALREADY_HELD, f"the lease is already ours, token {lease.token}", lease)
+    if lease.holder is None:
+        return LeaseDecision(LeaseAction.GRANT, f"the lease was free; token {granted.token}", granted)
+    if holder_state is HolderState.ENDED:
+        reason = f"{lease.holder} ended without releasing the lease; token {granted.token} fences it"
+        return LeaseDecision(LeaseAction.GRANT, reason, granted)
+    if outranks(claim.purpose, lease.purpose):
+        reason = f"a {claim.purpose} outranks the {lease.purpose} of {lease.holder}; token {granted.token} fences it"
+        return LeaseDecision(LeaseAction.GRANT, reason, granted)
+    state = "runs" if holder_state is HolderState.RUNNING else "cannot be asked about, and unknown is not ended"
+    return LeaseDecision(LeaseAction.REFUSE, f"the lease is held by {lease.holder}, which {state}", lease)
+
+
+def take(scope_id: str, claim: Claim, store: ScopeStore, executions: Executions, now: float) -> Lease:
+    """Take the lease of a scope, or confirm that the claimant has it. May be repeated: the token stays the same.
+
+    Raises LeaseHeldError when somebody else holds it rightly, ConflictError when others keep writing first.
+    """
+    for _ in range(TAKE_ROUNDS):
+        lease = store.read(scope_id).lease
+        asks = lease.holder not in (None, claim.holder)
+        state = executions.holder_state(str(lease.holder)) if asks else HolderState.UNKNOWN
+        decision = decide(lease, claim, state, now)
+        if decision.action is LeaseAction.REFUSE:
+            raise LeaseHeldError(decision.reason)
+        if decision.action is LeaseAction.ALREADY_HELD:
+            return lease
+        try:
+            store.grant(scope_id, seen=lease, lease=decision.lease)
+        except ConflictError:
+            continue
+        return decision.lease
+    raise ConflictError(f"the lease of {scope_id} changed hands {TAKE_ROUNDS} times while it was being taken")
+
+
+def released(lease: Lease) -> Lease:
+    """The lease once its holder let go: free, with the token kept."""
+    return replace(lease, holder=None, purpose=None)

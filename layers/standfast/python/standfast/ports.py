@@ -1,0 +1,248 @@
+"""What Standfast needs from the world. `aws` and `probes` hold the adapters, tests/fakes.py stand-ins.
+
+Every call may raise the TransientErrors (ThrottledError, UnavailableError) and AccessDeniedError; a docstring names
+what else it raises, what is atomic and what may be repeated. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from standfast.lease import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from standfast.fleet import Automation, Canary, Entry, FleetConfig, ReplicaAddress
+    from standfast.health import Assessment, EndpointProbe
+    from standfast.lease import HolderState
+    from standfast.traffic import Desired, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRecord:
+    """All that is fenced of one scope, in one item, so that one conditional write covers lease and desired state.
+
+    `attempts` counts failed failovers since the last good one; none starts before `not_before`.
+    """
+
+    scope_id: str
+    desired: Desired
+    lease: Lease = field(default_factory=Lease)
+    attempts: int = 0
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The automation switch, with who set it and why."""
+
+    automation: Automation
+    reason: str
+    set_by: str
+    set_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedConfig:
+    """A FleetConfig with the version that the table gave it (1, 2, …)."""
+
+    version: int
+    config: FleetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class WatchView:
+    """All that a pass of the watch needs, read at once.
+
+    `replicas` is cluster id -> addresses; `relay` is the generation of the run that has the watch.
+    """
+
+    scope: ScopeRecord
+    switch: Switch
+    applied: AppliedConfig
+    replicas: Mapping[str, Sequence[ReplicaAddress]]
+    relay: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One failure and what was done. `outcome` is empty while it is open."""
+
+    incident_id: str
+    scope_id: str
+    failed_cluster_id: str
+    opened_at: float
+    reason: str
+    outcome: str = ""
+
+
+class ScopeStore(Protocol):
+    """Lease and desired state of a scope. Reads are strongly consistent; every write is one atomic item write."""
+
+    def read(self, scope_id: str) -> ScopeRecord:
+        """The record. Raises UnknownScopeError, CorruptStateError."""
+        ...
+
+    def create(self, record: ScopeRecord) -> bool:
+        """Write the first record of a scope. False when there is one already, which is left as it is."""
+        ...
+
+    def grant(self, scope_id: str, *, seen: Lease, lease: Lease) -> None:
+        """Replace the lease that was seen. Raises ConflictError when it has another token or holder by now."""
+        ...
+
+    def release(self, scope_id: str, *, token: int, attempts: int, not_before: float) -> None:
+        """Free the lease; the token stays. May be repeated. Raises FencedError when somebody else was granted it."""
+        ...
+
+    def write_desired(self, scope_id: str, *, token: int, seen_version: int, desired: Desired) -> None:
+        """Write desired state under the lease.
+
+        Raises FencedError when the token is not that of a held lease; ConflictError when the version moved on.
+        Repeating a write whose answer was lost raises ConflictError: read again and see that it is there.
+        """
+        ...
+
+
+class ConfigStore(Protocol):
+    """FleetConfig and switch as this Region knows them."""
+
+    def read_config(self) -> AppliedConfig:
+        """The configuration. Raises UnknownScopeError when none was applied, CorruptStateError."""
+        ...
+
+    def write_config(self, config: FleetConfig, *, seen_version: int) -> AppliedConfig:
+        """Compare-and-set; `seen_version` 0 writes the first. Raises ConflictError."""
+        ...
+
+    def read_switch(self) -> Switch:
+        """The switch; *observe* when nobody has set it."""
+        ...
+
+    def write_switch(self, switch: Switch) -> None:
+        """Set the switch. May be repeated."""
+        ...
+
+
+class EvidenceStore(Protocol):
+    """What the watch knows. Unfenced: the newest observation wins."""
+
+    def write_assessments(self, assessments: Sequence[Assessment]) -> None:
+        """Replace the last assessments. An older one never replaces a newer one. May be repeated."""
+        ...
+
+    def read_assessments(self) -> Mapping[str, Assessment]:
+        """Cluster id -> the last assessment."""
+        ...
+
+    def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
+        """Replace the addresses of all replicas. May be repeated."""
+        ...
+
+    def read_replicas(self) -> Mapping[str, Sequence[ReplicaAddress]]:
+        """Cluster id -> the replicas that were registered when last looked; empty when nobody has looked."""
+        ...
+
+
+class WatchStore(Protocol):
+    """The relay of the watch."""
+
+    def view(self) -> WatchView:
+        """All of it in one strongly consistent query. Raises UnknownScopeError, CorruptStateError."""
+        ...
+
+    def enter(self) -> int:
+        """A new generation, one above all others. Atomic; repeating it only skips a number."""
+        ...
+
+    def take_over(self, generation: int) -> None:
+        """Have the watch from now on, unless a later generation has it. May be repeated."""
+        ...
+
+
+class IncidentStore(Protocol):
+    """Incidents, kept for the record and so that a person is told once."""
+
+    def open(self, incident: Incident) -> bool:
+        """Record a new incident. False when it is on record already. Atomic."""
+        ...
+
+    def close(self, incident_id: str, outcome: str) -> bool:
+        """Record how it ended. False when it had this outcome already. May be repeated."""
+        ...
+
+
+class LoadBalancer(Protocol):
+    """The weighted rule of a Region's entry. ELB has no conditional writes: see traffic.apply_desired."""
+
+    def read_weights(self, entry: Entry) -> Weights:
+        """Cluster id -> weight; a target group that the entry does not name appears under its ARN."""
+        ...
+
+    def write_weights(self, entry: Entry, weights: Weights) -> None:
+        """Replace all weights of the rule, at once. May be repeated."""
+        ...
+
+
+class Inventory(Protocol):
+    """Which replicas are registered."""
+
+    def replicas(self, entry: Entry) -> Mapping[str, Sequence[ReplicaAddress]]:
+        """Cluster id -> the addresses of the targets in its target group, healthy or not."""
+        ...
+
+
+class Executions(Protocol):
+    """Step Functions, as far as leases and triggers need it."""
+
+    def holder_state(self, execution_arn: str) -> HolderState:
+        """Whether an execution runs. Unknown when Step Functions cannot say."""
+        ...
+
+    def start_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        """Start `cluster_failover`. False when an execution of that name exists already, running or ended."""
+        ...
+
+
+class Messenger(Protocol):
+    """People and other systems. At least once: a repeated call repeats the message."""
+
+    def page(self, subject: str, text: str) -> None:
+        """Wake somebody. `subject` is at most 100 characters of ASCII."""
+        ...
+
+    def notice(self, subject: str, text: str) -> None:
+        """Tell somebody by day."""
+        ...
+
+    def event(self, detail_type: str, detail: Mapping[str, object]) -> None:
+        """Put an event on the standfast bus."""
+        ...
+
+
+class Prober(Protocol):
+    """Questions to inference servers. Asynchronous, and never raises: what goes wrong is the probe's outcome."""
+
+    async def ask(
+        self, url: str, model: str, canary: Canary, *, headers: Mapping[str, str] | None = None, progress: bool = False
+    ) -> EndpointProbe:
+        """One canary. `progress` reads the engine's progress counter beside it."""
+        ...
+
+    async def in_flight(self, url: str) -> int | None:
+        """Requests that the engine is at work on or has queued; None when it does not say."""
+        ...
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, and let others run."""
+        ...

@@ -1,0 +1,1 @@
+"""The ports to inference servers: the only package that imports httpx."""

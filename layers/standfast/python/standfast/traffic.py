@@ -1,0 +1,160 @@
+"""Desired weights, the actuator that applies them, and what a difference between the two means.
+
+Weights are shares of one weighted listener rule, cluster id -> 0..999 (the range that ELBv2 accepts for a target
+group in a forward action). The invariants stand in docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from standfast.errors import InvalidInputError, NotConvergedError
+from standfast.fleet import Role
+
+if TYPE_CHECKING:
+    from standfast.fleet import Entry
+    from standfast.ports import LoadBalancer, ScopeStore
+
+Weights: TypeAlias = Mapping[str, int]
+
+FULL = 100
+MAXIMUM = 999
+REMEMBERED = 8
+"""How many superseded weights a desired state remembers, to know a stale holder's write from a hand edit."""
+ROUNDS = 4
+"""How often the actuator applies and reads again before it gives up."""
+
+
+def check_weights(weights: Weights) -> Weights:
+    """Return the weights when a listener rule may hold them, else raise InvalidInputError.
+
+    At least one weight is above zero: a rule whose weights are all zero answers every request with 503.
+    """
+    if not weights:
+        raise InvalidInputError("weights: no cluster is named; give at least one cluster a weight from 1 to 999")
+    for cluster_id, weight in weights.items():
+        if not 0 <= weight <= MAXIMUM:
+            raise InvalidInputError(f"weights.{cluster_id}: {weight} is outside 0 to {MAXIMUM}")
+    if not any(weights.values()):
+        raise InvalidInputError("weights: all are zero, which answers every request with 503; keep one above zero")
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a scope's traffic and roles should be.
+
+    `version` grows by one with every write. `token` is the fencing token that wrote it, 0 for the first state.
+    `superseded` holds the weights of earlier versions, newest first, `REMEMBERED` at most.
+    """
+
+    version: int
+    token: int
+    weights: Weights
+    roles: Mapping[str, Role]
+    reason: str
+    updated_at: float
+    superseded: tuple[Weights, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights)
+
+    def next(
+        self,
+        *,
+        token: int,
+        reason: str,
+        now: float,
+        weights: Weights | None = None,
+        roles: Mapping[str, Role] | None = None,
+    ) -> Desired:
+        """The state after this one. What is not given stays."""
+        changed = weights is not None and weights != self.weights
+        return Desired(
+            version=self.version + 1,
+            token=token,
+            weights=self.weights if weights is None else weights,
+            roles=self.roles if roles is None else roles,
+            reason=reason,
+            updated_at=now,
+            superseded=((self.weights, *self.superseded)[:REMEMBERED] if changed else self.superseded),
+        )
+
+    def cluster_with(self, role: Role) -> str | None:
+        """The first cluster that has a role, by name, or None."""
+        return next((cluster_id for cluster_id, held in sorted(self.roles.items()) if held is role), None)
+
+
+def all_to(cluster_id: str, weights: Weights) -> Weights:
+    """The weights with everything on one cluster."""
+    if cluster_id not in weights:
+        raise InvalidInputError(f"{cluster_id} is not behind this rule; it knows {', '.join(sorted(weights))}")
+    return {name: FULL if name == cluster_id else 0 for name in weights}
+
+
+def apply_desired(scope_id: str, entry: Entry, store: ScopeStore, balancer: LoadBalancer) -> Desired:
+    """The actuator: write the desired weights, then read desired and actual again, until the two agree.
+
+    ELB has no conditional write, so a stale writer may land between; reading again finds it. The write comes before
+    the first read because it is what saves traffic, and repeating it harms nobody. Holding the lease is not needed:
+    whoever runs this copies what the lease's holder wrote.
+
+    Returns the desired state that was found applied. Raises NotConvergedError after `ROUNDS` rounds.
+    """
+    desired = store.read(scope_id).desired
+    for _ in range(ROUNDS):
+        balancer.write_weights(entry, desired.weights)
+        actual = balancer.read_weights(entry)
+        again = store.read(scope_id).desired
+        if actual == again.weights:
+            return again
+        desired = again
+    raise NotConvergedError(
+        f"the weights of {scope_id} did not settle in {ROUNDS} rounds: wanted {describe(desired.weights)}, "
+        f"found {describe(actual)}; somebody else is writing to {entry.listener_rule_arn}"
+    )
+
+
+class DriftAction(StrEnum):
+    """What to do about a difference between desired and actual weights."""
+
+    NONE = "none"
+    REPAIR = "repair"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftDecision:
+    """What to do, and why in a sentence."""
+
+    action: DriftAction
+    reason: str
+
+
+def decide_drift(desired: Desired, actual: Weights) -> DriftDecision:
+    """What a difference between desired and actual weights means.
+
+    Read `actual` before `desired`, so that desired is never the older one. A stale holder's write is known by its
+    weights, which are those of an earlier version; repairing it is right while a failover runs too, because it only
+    copies what the lease's holder wrote. A hand edit is somebody's decision and is left alone, unless it serves
+    nobody or sends traffic to a quarantined cluster.
+    """
+    if actual == desired.weights:
+        return DriftDecision(DriftAction.NONE, f"the weights are as version {desired.version} wants them")
+    found = f"found {describe(actual)}, wanted {describe(desired.weights)} (version {desired.version})"
+    if not any(actual.values()):
+        return DriftDecision(DriftAction.REPAIR, f"every weight is zero, so nobody is served; {found}")
+    for cluster_id, weight in sorted(actual.items()):
+        if weight and desired.roles.get(cluster_id) is Role.QUARANTINED:
+            return DriftDecision(DriftAction.REPAIR, f"traffic goes to {cluster_id}, which is quarantined; {found}")
+    if actual in desired.superseded:
+        return DriftDecision(DriftAction.REPAIR, f"a stale write put back the weights of an earlier version; {found}")
+    return DriftDecision(DriftAction.REPORT, f"somebody edited the weights by hand; left as they are; {found}")
+
+
+def describe(weights: Weights) -> str:
+    """The weights in words: `use1-a 100, use1-b 0`."""
+    return ", ".join(f"{cluster_id} {weight}" for cluster_id, weight in sorted(weights.items())) or "none"

@@ -1,0 +1,325 @@
+"""The invariants of docs/protocol.md, by property: two controllers, crashes, lost answers, late writes.
+
+Each controller runs the real `lease.take`, `ScopeStore.write_desired` and `traffic.apply_desired` on a thread of its
+own and stops before every call to a port. Hypothesis decides who goes next, whose answer is lost, which write to the
+load balancer is delivered late, and who crashes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from standfast.errors import ConflictError, FencedError, LeaseHeldError, NotConvergedError
+from standfast.fleet import Entry, Role
+from standfast.lease import Claim, HolderState, Lease, LeaseAction, Purpose, decide, outranks, take
+from standfast.ports import ScopeRecord
+from standfast.traffic import Desired, DriftAction, Weights, all_to, apply_desired, decide_drift
+from tests.fakes import FakeExecutions, FakeLoadBalancer, FakeScopeStore
+
+SCOPE = "us-east-1"
+CLUSTERS = ("a", "b", "c")
+ENTRY = Entry("arn:rule", {name: f"arn:{name}" for name in CLUSTERS})
+ResultT = TypeVar("ResultT")
+
+
+class CrashError(BaseException):
+    """The controller's process is gone."""
+
+
+class AnswerLostError(Exception):
+    """The call took effect and its answer did not arrive."""
+
+
+class Turnstile:
+    """Lets a controller's thread make one port call at a time."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.crash = False
+        self.lose_answer = False
+        self.finished = False
+
+    def pass_through(self, call: Callable[[], ResultT]) -> ResultT:
+        self.waiting.release()
+        self.go.acquire()
+        if self.crash:
+            raise CrashError
+        lose, self.lose_answer = self.lose_answer, False
+        result = call()
+        if lose:
+            raise AnswerLostError
+        return result
+
+
+class World:
+    """What really is: the table, the rule, the writes to the rule that are still under way, and the history."""
+
+    def __init__(self) -> None:
+        first = Desired(1, 0, {"a": 100, "b": 0, "c": 0}, {"a": Role.ACTIVE, "b": Role.STANDBY}, "first", 0.0)
+        self.store = FakeScopeStore(ScopeRecord(SCOPE, first))
+        self.executions = FakeExecutions()
+        self.balancer = FakeLoadBalancer(first.weights)
+        self.late: list[Weights] = []
+        self.granted: dict[int, str] = {}
+        self.versions = [first]
+
+    def grant(self, seen: Lease, lease: Lease) -> None:
+        before = self.store.read(SCOPE).lease
+        self.store.grant(SCOPE, seen=seen, lease=lease)
+        holder, purpose = lease.holder, lease.purpose
+        assert holder is not None
+        assert purpose is not None
+        assert lease.token not in self.granted, "a token was granted twice"
+        assert lease.token > max(self.granted, default=0), "a token did not grow"
+        if before.holder in self.executions.running:
+            assert outranks(purpose, before.purpose), (
+                "a running holder lost its lease to a claim that does not outrank it"
+            )
+        self.granted[lease.token] = holder
+
+    def write_desired(self, who: str, token: int, seen_version: int, desired: Desired) -> None:
+        held = self.store.read(SCOPE).lease
+        self.store.write_desired(SCOPE, token=token, seen_version=seen_version, desired=desired)
+        assert held.holder == who, "somebody who does not hold the lease changed desired state"
+        assert self.granted[token] == who
+        self.versions.append(desired)
+
+
+class ControllerPorts:
+    """The ports as one controller sees them: every call is a step, a write to the rule may arrive late."""
+
+    def __init__(self, world: World, turnstile: Turnstile, name: str) -> None:
+        self.world, self.turnstile, self.name = world, turnstile, name
+        self.delay_next_write = False
+
+    def read(self, scope_id: str) -> ScopeRecord:
+        return self.turnstile.pass_through(lambda: self.world.store.read(scope_id))
+
+    def create(self, record: ScopeRecord) -> bool:
+        raise NotImplementedError
+
+    def grant(self, scope_id: str, *, seen: Lease, lease: Lease) -> None:
+        self.turnstile.pass_through(lambda: self.world.grant(seen, lease))
+
+    def release(self, scope_id: str, *, token: int, attempts: int, not_before: float) -> None:
+        self.turnstile.pass_through(
+            lambda: self.world.store.release(scope_id, token=token, attempts=attempts, not_before=not_before)
+        )
+
+    def write_desired(self, scope_id: str, *, token: int, seen_version: int, desired: Desired) -> None:
+        self.turnstile.pass_through(lambda: self.world.write_desired(self.name, token, seen_version, desired))
+
+    def holder_state(self, execution_arn: str) -> HolderState:
+        return self.turnstile.pass_through(lambda: self.world.executions.holder_state(execution_arn))
+
+    def start_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        raise NotImplementedError
+
+    def read_weights(self, entry: Entry) -> Weights:
+        return self.turnstile.pass_through(lambda: self.world.balancer.read_weights(entry))
+
+    def write_weights(self, entry: Entry, weights: Weights) -> None:
+        def write() -> None:
+            if self.delay_next_write:
+                self.delay_next_write = False
+                self.world.late.append(dict(weights))
+            else:
+                self.world.balancer.write_weights(entry, weights)
+
+        self.turnstile.pass_through(write)
+
+
+class Controller:
+    """One execution: take the lease, move the traffic, apply, release."""
+
+    def __init__(self, world: World, name: str, purpose: Purpose, target: str) -> None:
+        self.turnstile = Turnstile()
+        self.ports = ControllerPorts(world, self.turnstile, name)
+        self.world, self.name, self.purpose, self.target = world, name, purpose, target
+        self.failure: BaseException | None = None
+        world.executions.running.add(name)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        self._await()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except (LeaseHeldError, FencedError, NotConvergedError, CrashError):
+            self.failure = None
+        except BaseException as error:  # noqa: BLE001 - an assertion of the world must reach the test
+            self.failure = error
+        self.turnstile.finished = True
+        self.world.executions.running.discard(self.name)
+        self.turnstile.waiting.release()
+
+    def _work(self) -> None:
+        lease = self._repeat(lambda: take(SCOPE, Claim(self.name, self.purpose), self.ports, self.ports, 0.0))
+        self._repeat(lambda: self._shift(lease.token))
+        self._repeat(lambda: apply_desired(SCOPE, ENTRY, self.ports, self.ports))
+        self._repeat(lambda: self.ports.release(SCOPE, token=lease.token, attempts=0, not_before=0.0))
+
+    def _shift(self, token: int) -> None:
+        desired = self.ports.read(SCOPE).desired
+        weights = all_to(self.target, desired.weights)
+        following = desired.next(token=token, reason="moved", now=0.0, weights=weights)
+        self.ports.write_desired(SCOPE, token=token, seen_version=desired.version, desired=following)
+
+    @staticmethod
+    def _repeat(step: Callable[[], ResultT]) -> ResultT:
+        """Step Functions runs a step again when its answer was lost or somebody wrote first."""
+        while True:
+            try:
+                return step()
+            except (AnswerLostError, ConflictError):
+                continue
+
+    def _await(self) -> None:
+        assert self.turnstile.waiting.acquire(timeout=10), "the controller is stuck"
+
+    def step(self) -> None:
+        self.turnstile.go.release()
+        self._await()
+        if self.failure is not None:
+            raise self.failure
+
+    def crash(self) -> None:
+        self.turnstile.crash = True
+        self.step()
+
+
+class Protocol(RuleBasedStateMachine):
+    """Two controllers at a time; more are born as they end."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World()
+        self.controllers: list[Controller] = []
+        self.born = 0
+
+    def alive(self) -> list[Controller]:
+        return [controller for controller in self.controllers if not controller.turnstile.finished]
+
+    @precondition(lambda self: len(self.alive()) < 2)
+    @rule(purpose=st.sampled_from(Purpose), towards=st.sampled_from(CLUSTERS))
+    def start(self, purpose: Purpose, towards: str) -> None:
+        self.born += 1
+        self.controllers.append(Controller(self.world, f"execution-{self.born}", purpose, towards))
+
+    @precondition(lambda self: self.alive())
+    @rule(data=st.data(), fate=st.sampled_from(["goes on"] * 4 + ["answer lost", "written late"]))
+    def step(self, data: st.DataObject, fate: str) -> None:
+        controller = data.draw(st.sampled_from(self.alive()))
+        controller.turnstile.lose_answer = fate == "answer lost"
+        controller.ports.delay_next_write = fate == "written late"
+        controller.step()
+
+    @precondition(lambda self: self.alive())
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.alive())).crash()
+
+    @precondition(lambda self: self.world.late)
+    @rule(data=st.data())
+    def a_late_write_arrives(self, data: st.DataObject) -> None:
+        weights = data.draw(st.sampled_from(self.world.late))
+        self.world.late.remove(weights)
+        self.world.balancer.write_weights(ENTRY, weights)
+
+    @rule()
+    def somebody_verifies(self) -> None:
+        """What `reconcile` does every five seconds: after it, actual is desired or a remembered late write is due."""
+        world = self.world
+        actual = world.balancer.read_weights(ENTRY)
+        decision = decide_drift(world.store.read(SCOPE).desired, actual)
+        assert decision.action is not DriftAction.REPORT, f"our own write was taken for a hand edit: {decision.reason}"
+        if decision.action is DriftAction.REPAIR:
+            apply_desired(SCOPE, ENTRY, world.store, world.balancer)
+        assert world.balancer.weights == world.store.read(SCOPE).desired.weights
+
+    @rule(token_behind=st.integers(1, 3))
+    def a_stale_token_changes_nothing(self, token_behind: int) -> None:
+        record = self.world.store.read(SCOPE)
+        following = record.desired.next(token=record.lease.token, reason="stale", now=0.0, weights={"a": 1, "b": 0})
+        with pytest.raises(FencedError):
+            self.world.store.write_desired(
+                SCOPE, token=record.lease.token - token_behind, seen_version=record.desired.version, desired=following
+            )
+        assert self.world.store.read(SCOPE) == record
+
+    @invariant()
+    def versions_and_tokens_are_ordered(self) -> None:
+        versions = self.world.versions
+        assert [desired.version for desired in versions] == list(range(1, len(versions) + 1))
+        assert [desired.token for desired in versions] == sorted(desired.token for desired in versions)
+        assert self.world.store.read(SCOPE).desired == versions[-1]
+
+    @invariant()
+    def the_rule_is_never_dark(self) -> None:
+        assert any(self.world.balancer.weights.values())
+        assert all(any(weights.values()) for weights in self.world.balancer.writes)
+
+    def teardown(self) -> None:
+        for controller in self.alive():
+            controller.crash()
+            controller.thread.join(timeout=10)
+
+
+Protocol.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestProtocol = Protocol.TestCase
+
+
+def test_an_unknown_holder_keeps_its_lease() -> None:
+    lease = Lease(3, "execution-1", Purpose.FAILOVER)
+    decision = decide(lease, Claim("execution-2", Purpose.FAILOVER), HolderState.UNKNOWN, 0.0)
+    assert decision.action is LeaseAction.REFUSE
+    assert "unknown is not ended" in decision.reason
+
+
+def test_a_failover_takes_the_lease_from_a_rollout_and_never_the_other_way_round() -> None:
+    rollout = decide(
+        Lease(3, "execution-1", Purpose.ROLLOUT), Claim("execution-2", Purpose.FAILOVER), HolderState.RUNNING, 7.0
+    )
+    assert rollout.action is LeaseAction.GRANT
+    assert rollout.lease == Lease(4, "execution-2", Purpose.FAILOVER, 7.0)
+    failover = decide(
+        Lease(3, "execution-1", Purpose.FAILOVER), Claim("execution-2", Purpose.ROLLOUT), HolderState.RUNNING, 7.0
+    )
+    assert failover.action is LeaseAction.REFUSE
+
+
+def test_the_lease_of_an_execution_that_ended_is_recovered_under_a_new_token() -> None:
+    decision = decide(
+        Lease(3, "execution-1", Purpose.FAILOVER), Claim("execution-2", Purpose.ROLLOUT), HolderState.ENDED, 7.0
+    )
+    assert decision.lease.token == 4
+    assert "ended without releasing" in decision.reason
+
+
+def test_taking_the_lease_twice_keeps_the_token() -> None:
+    world = World()
+    claim = Claim("execution-1", Purpose.FAILOVER)
+    world.executions.running.add("execution-1")
+    first = take(SCOPE, claim, world.store, world.executions, 1.0)
+    again = take(SCOPE, claim, world.store, world.executions, 2.0)
+    assert first == again
+
+
+def test_the_actuator_gives_up_when_somebody_else_keeps_writing() -> None:
+    class Contested(FakeLoadBalancer):
+        def write_weights(self, entry: Entry, weights: Weights) -> None:
+            self.weights = {"a": 1, "b": 1}
+
+    world = World()
+    with pytest.raises(NotConvergedError, match="somebody else is writing"):
+        apply_desired(SCOPE, ENTRY, world.store, Contested({"a": 100}))
