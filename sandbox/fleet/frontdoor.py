@@ -1,0 +1,137 @@
+"""Parent's handle on the front door: a stand-in for an Application Load Balancer, in a process of its own.
+
+What it does with a request is in `proxy`, how it chooses in `balancer`. Parent and process speak JSON lines over the
+child's standard input and output: `{"id", "do", ...}` and `{"id", "result"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sandbox.processes import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sandbox.fleet.balancer import TargetKey
+    from sandbox.fleet.routing import Routing
+
+_ANSWER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCounters:
+    """What has happened to the requests of one target group since the start, as CloudWatch's ELB metrics count it.
+
+    `requests` RequestCount; `target_2xx` ... HTTPCode_Target_2XX_Count ...; `elb_5xx` HTTPCode_ELB_5XX_Count (502, 503,
+    504); `connection_errors` TargetConnectionErrorCount; `client_closed` requests whose client left first (ALB's 460);
+    `cut` streams that the target did not end; `response_seconds` the sum of TargetResponseTime (until the headers).
+    """
+
+    requests: int = 0
+    target_2xx: int = 0
+    target_3xx: int = 0
+    target_4xx: int = 0
+    target_5xx: int = 0
+    elb_5xx: int = 0
+    connection_errors: int = 0
+    client_closed: int = 0
+    cut: int = 0
+    response_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DoorCounters:
+    """`groups` by target group ARN. `elb_status`: what the door itself answered, by status, in all."""
+
+    groups: Mapping[str, GroupCounters]
+    elb_status: Mapping[int, int]
+
+
+class FrontDoor:
+    """A running front door. It knows no rule (404) before the first `apply`. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+        idle_timeout_seconds: float = 60.0,
+        log: Path | None = None,
+    ) -> None:
+        self._answers: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._asked = 0
+        options = ("--address", address, "--port", str(port), "--seed", str(seed))
+        idle = ("--idle-timeout-seconds", str(idle_timeout_seconds))
+        self._child = Child.of_module(
+            "front door", "sandbox.fleet.frontdoor", *options, *idle, log=log, on_line=self._take_answer
+        )
+        self.url = self._child.wait_until_ready()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the front door."""
+        return self._child.pid
+
+    def apply(self, routing: Routing) -> None:
+        """Returns once the process follows this routing. Requests under way are not touched."""
+        self._ask("apply", routing=routing.to_json())
+
+    def health(self) -> Mapping[TargetKey, str]:
+        """(target group ARN, target id, port) to "initial", "healthy" or "unhealthy"."""
+        return {(arn, target, port): state for arn, target, port, state in self._ask("health")}
+
+    def counters(self) -> DoorCounters:
+        """Counts since the start."""
+        answer = self._ask("counters")
+        return DoorCounters(
+            groups={arn: GroupCounters(**counts) for arn, counts in answer["groups"].items()},
+            elb_status={int(status): count for status, count in answer["elb_status"].items()},
+        )
+
+    def close(self) -> None:
+        """Ends the process; connections through it are cut. May be called again."""
+        self._child.close()
+        with self._lock:
+            answers, self._answers = self._answers, {}
+        for answer in answers.values():
+            answer.set_exception(ConnectionError("the front door is closed"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, what: str, **more: object) -> Any:
+        answer: Future[Any] = Future()
+        with self._lock:
+            self._asked += 1
+            number = self._asked
+            self._answers[number] = answer
+        try:
+            self._child.send(json.dumps({"id": number, "do": what, **more}))
+            return answer.result(_ANSWER_SECONDS)
+        finally:
+            with self._lock:
+                self._answers.pop(number, None)
+
+    def _take_answer(self, line: str) -> None:
+        message = json.loads(line)
+        with self._lock:
+            answer = self._answers.pop(message["id"], None)
+        if answer is not None:
+            answer.set_result(message["result"])
+
+
+if __name__ == "__main__":
+    from sandbox.fleet.proxy import main
+
+    main()
