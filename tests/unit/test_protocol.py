@@ -169,7 +169,7 @@ class Controller:
 
     def _shift(self, token: int) -> None:
         desired = self.ports.read(SCOPE).desired
-        weights = all_to(self.target, desired.weights)
+        weights = all_to(self.target, CLUSTERS)
         following = desired.next(token=token, reason="moved", now=0.0, weights=weights)
         self.ports.write_desired(SCOPE, token=token, seen_version=desired.version, desired=following)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from standfast.errors import NoStandbyProvenError
 from standfast.fleet import Automation, Role
 from standfast.health import Assessment, EndpointProbe, Verdict
+from standfast.lease import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,21 +35,32 @@ class StartAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StartDecision:
-    """Whether to start a failover. `incident_id` names the execution, so that a second trigger is harmless."""
+    """Whether to start a failover.
+
+    `incident_id` is one failure, over all attempts at it. `execution_name` is one attempt: it names the execution, so
+    that a second trigger is harmless.
+    """
 
     action: StartAction
     reason: str
     incident_id: str = ""
+    execution_name: str = ""
     failed_cluster_id: str = ""
 
 
-def incident_id(scope_id: str, cluster_id: str, record: ScopeRecord) -> str:
-    """The name of the incident "this cluster failed in this state of the scope", at most 80 characters.
+def incident_id(scope_id: str, cluster_id: str, desired: Desired) -> str:
+    """The incident "this cluster failed while that state was desired"."""
+    return f"{scope_id}-{cluster_id}-v{desired.version}"
 
-    It stays the same for every trigger until the desired state changes or an attempt has ended: Step Functions
-    accepts an execution name once (90 days), which makes a second trigger harmless.
+
+def execution_name(incident: str, attempts: int, automation: Automation) -> str:
+    """The name of the attempt, at most 80 characters (the limit of Step Functions).
+
+    It stays the same for every trigger until an attempt has ended. Step Functions accepts a name once in 90 days. An
+    observed incident has a name of its own, so that it can still be acted on once the switch is set to run.
     """
-    return f"{scope_id}-{cluster_id}-v{record.desired.version}-a{record.attempts}"[:80]
+    observed = "-observed" if automation is Automation.OBSERVE else ""
+    return f"{incident}-a{attempts}{observed}"
 
 
 def hold_down_seconds(attempts: int, first: float) -> float:
@@ -69,12 +81,14 @@ def decide_start(
     dead = f"{active} is dead: {assessment.reason}"
     if automation is Automation.OFF:
         return StartDecision(StartAction.HOLD, f"{dead}; the switch is off, so nothing is started")
-    if record.lease.holder is not None and record.lease.purpose == "failover":
+    if record.lease.holder is not None and record.lease.purpose is Purpose.FAILOVER:
         return StartDecision(StartAction.HOLD, f"{dead}; {record.lease.holder} is at work on it")
     if now < record.not_before:
         wait = f"attempt {record.attempts} did not succeed; the next may start in {record.not_before - now:.0f} s"
         return StartDecision(StartAction.HOLD, f"{dead}; {wait}")
-    return StartDecision(StartAction.START, dead, incident_id(scope_id, active, record), active)
+    incident = incident_id(scope_id, active, record.desired)
+    name = execution_name(incident, record.attempts, automation)
+    return StartDecision(StartAction.START, dead, incident, name, active)
 
 
 @dataclass(frozen=True, slots=True)

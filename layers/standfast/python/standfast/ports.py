@@ -53,29 +53,31 @@ class AppliedConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchView:
-    """All that a pass of the watch needs, read at once.
+class View:
+    """All that is known of a scope, read at once.
 
-    `replicas` is cluster id -> addresses; `relay` is the generation of the run that has the watch.
+    `replicas` is cluster id -> addresses, `assessments` cluster id -> the watch's last judgement; `relay` is the
+    generation of the run that has the watch.
     """
 
     scope: ScopeRecord
     switch: Switch
     applied: AppliedConfig
     replicas: Mapping[str, Sequence[ReplicaAddress]]
+    assessments: Mapping[str, Assessment]
     relay: int
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One failure and what was done. `outcome` is empty while it is open."""
+    """One failure and what was last told of it. `outcome` is empty until somebody was told."""
 
     incident_id: str
     scope_id: str
     failed_cluster_id: str
-    opened_at: float
     reason: str
-    outcome: str = ""
+    outcome: str
+    told_at: float
 
 
 class ScopeStore(Protocol):
@@ -133,25 +135,21 @@ class EvidenceStore(Protocol):
         """Replace the last assessments. An older one never replaces a newer one. May be repeated."""
         ...
 
-    def read_assessments(self) -> Mapping[str, Assessment]:
-        """Cluster id -> the last assessment."""
-        ...
-
     def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
         """Replace the addresses of all replicas. May be repeated."""
         ...
 
-    def read_replicas(self) -> Mapping[str, Sequence[ReplicaAddress]]:
-        """Cluster id -> the replicas that were registered when last looked; empty when nobody has looked."""
-        ...
 
+class ViewStore(Protocol):
+    """Everything at once."""
 
-class WatchStore(Protocol):
-    """The relay of the watch."""
-
-    def view(self) -> WatchView:
+    def view(self) -> View:
         """All of it in one strongly consistent query. Raises UnknownScopeError, CorruptStateError."""
         ...
+
+
+class WatchStore(ViewStore, Protocol):
+    """The relay of the watch."""
 
     def enter(self) -> int:
         """A new generation, one above all others. Atomic; repeating it only skips a number."""
@@ -163,14 +161,14 @@ class WatchStore(Protocol):
 
 
 class IncidentStore(Protocol):
-    """Incidents, kept for the record and so that a person is told once."""
+    """Incidents, kept for the record and so that a person is told once of each outcome."""
 
-    def open(self, incident: Incident) -> bool:
-        """Record a new incident. False when it is on record already. Atomic."""
+    def outcome(self, incident_id: str) -> str | None:
+        """What was last told of an incident, or None."""
         ...
 
-    def close(self, incident_id: str, outcome: str) -> bool:
-        """Record how it ended. False when it had this outcome already. May be repeated."""
+    def record(self, incident: Incident) -> None:
+        """Record what was told. May be repeated."""
         ...
 
 

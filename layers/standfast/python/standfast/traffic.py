@@ -6,7 +6,7 @@ group in a forward action). The invariants stand in docs/protocol.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
@@ -72,7 +72,7 @@ class Desired:
         roles: Mapping[str, Role] | None = None,
     ) -> Desired:
         """The state after this one. What is not given stays."""
-        changed = weights is not None and weights != self.weights
+        changed = weights is not None and shares(weights) != shares(self.weights)
         return Desired(
             version=self.version + 1,
             token=token,
@@ -88,11 +88,17 @@ class Desired:
         return next((cluster_id for cluster_id, held in sorted(self.roles.items()) if held is role), None)
 
 
-def all_to(cluster_id: str, weights: Weights) -> Weights:
-    """The weights with everything on one cluster."""
+def all_to(cluster_id: str, cluster_ids: Iterable[str]) -> Weights:
+    """The weights of these clusters with everything on one of them."""
+    weights = dict.fromkeys(cluster_ids, 0)
     if cluster_id not in weights:
         raise InvalidInputError(f"{cluster_id} is not behind this rule; it knows {', '.join(sorted(weights))}")
-    return {name: FULL if name == cluster_id else 0 for name in weights}
+    return weights | {cluster_id: FULL}
+
+
+def shares(weights: Weights) -> Weights:
+    """The weights above zero: what two sets of weights are compared by. A cluster not named has no traffic."""
+    return {cluster_id: weight for cluster_id, weight in weights.items() if weight}
 
 
 def apply_desired(scope_id: str, entry: Entry, store: ScopeStore, balancer: LoadBalancer) -> Desired:
@@ -109,7 +115,7 @@ def apply_desired(scope_id: str, entry: Entry, store: ScopeStore, balancer: Load
         balancer.write_weights(entry, desired.weights)
         actual = balancer.read_weights(entry)
         again = store.read(scope_id).desired
-        if actual == again.weights:
+        if shares(actual) == shares(again.weights):
             return again
         desired = again
     raise NotConvergedError(
@@ -142,7 +148,7 @@ def decide_drift(desired: Desired, actual: Weights) -> DriftDecision:
     copies what the lease's holder wrote. A hand edit is somebody's decision and is left alone, unless it serves
     nobody or sends traffic to a quarantined cluster.
     """
-    if actual == desired.weights:
+    if shares(actual) == shares(desired.weights):
         return DriftDecision(DriftAction.NONE, f"the weights are as version {desired.version} wants them")
     found = f"found {describe(actual)}, wanted {describe(desired.weights)} (version {desired.version})"
     if not any(actual.values()):
@@ -150,7 +156,7 @@ def decide_drift(desired: Desired, actual: Weights) -> DriftDecision:
     for cluster_id, weight in sorted(actual.items()):
         if weight and desired.roles.get(cluster_id) is Role.QUARANTINED:
             return DriftDecision(DriftAction.REPAIR, f"traffic goes to {cluster_id}, which is quarantined; {found}")
-    if actual in desired.superseded:
+    if shares(actual) in [shares(weights) for weights in desired.superseded]:
         return DriftDecision(DriftAction.REPAIR, f"a stale write put back the weights of an earlier version; {found}")
     return DriftDecision(DriftAction.REPORT, f"somebody edited the weights by hand; left as they are; {found}")
 

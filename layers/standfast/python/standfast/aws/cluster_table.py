@@ -1,0 +1,287 @@
+"""ClusterTable: one partition per scope (Region), every item with a schema version.
+
+| sk | item |
+|---|---|
+| SCOPE | lease and desired state: all that is fenced |
+| CONFIG, SWITCH | FleetConfig as applied; the automation switch |
+| REPLICAS | the addresses of the registered replicas |
+| ASSESSMENT#<cluster id> | the watch's last assessment |
+| WATCH | the relay's generations |
+
+Incidents have a partition of their own, `<scope>#INCIDENTS`, so that the watch's query stays small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from standfast.aws.calls import config, error_code, translated
+from standfast.aws.items import decode_item, encode, encode_item
+from standfast.aws.records import (
+    applied_from_item,
+    assessment_from_item,
+    replicas_from_item,
+    scope_from_item,
+    scope_to_item,
+    switch_from_item,
+)
+from standfast.errors import ConflictError, FencedError, UnknownScopeError
+from standfast.ports import AppliedConfig, Incident, ScopeRecord, Switch, View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from standfast.fleet import FleetConfig, ReplicaAddress
+    from standfast.health import Assessment
+    from standfast.lease import Lease
+    from standfast.traffic import Desired
+
+_REFUSED = "ConditionalCheckFailedException"
+
+
+class ClusterTable:
+    """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore on DynamoDB."""
+
+    def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._region = region
+        self._client = client or boto3.client("dynamodb", config=config(attempts=3))
+
+    # ScopeStore
+
+    def read(self, scope_id: str) -> ScopeRecord:
+        item = self._get(scope_id, "SCOPE")
+        if item is None:
+            raise UnknownScopeError(f"nothing is known of {scope_id}; apply a FleetConfig in that Region first")
+        return scope_from_item(item)
+
+    def create(self, record: ScopeRecord) -> bool:
+        return self._put_new(record.scope_id, "SCOPE", scope_to_item(record))
+
+    def grant(self, scope_id: str, *, seen: Lease, lease: Lease) -> None:
+        holder = "holder = :seen_holder" if seen.holder else "attribute_not_exists(holder)"
+        values = {":seen": seen.token, ":token": lease.token, ":holder": lease.holder, ":at": lease.acquired_at}
+        if seen.holder:
+            values[":seen_holder"] = seen.holder
+        refused = self._update(
+            scope_id,
+            "SCOPE",
+            "SET #token = :token, holder = :holder, purpose = :purpose, acquired_at = :at",
+            {**values, ":purpose": str(lease.purpose)},
+            condition=f"#token = :seen AND {holder}",
+            names={"#token": "token"},
+        )
+        if refused is not None:
+            raise ConflictError(f"the lease of {scope_id} changed hands since token {seen.token} was read")
+
+    def release(self, scope_id: str, *, token: int, attempts: int, not_before: float) -> None:
+        refused = self._update(
+            scope_id,
+            "SCOPE",
+            "SET attempts = :attempts, not_before = :not_before REMOVE holder, purpose",
+            {":token": token, ":attempts": attempts, ":not_before": not_before},
+            condition="#token = :token",
+            names={"#token": "token"},
+        )
+        if refused is not None:
+            raise FencedError(f"token {token} of {scope_id} is stale; the lease is at token {refused.get('token')}")
+
+    def write_desired(self, scope_id: str, *, token: int, seen_version: int, desired: Desired) -> None:
+        refused = self._update(
+            scope_id,
+            "SCOPE",
+            "SET version = :version, written_by = :token, weights = :weights, #roles = :roles, reason = :reason, "
+            "updated_at = :at, superseded = :superseded",
+            {
+                ":version": desired.version,
+                ":token": token,
+                ":weights": dict(desired.weights),
+                ":roles": {name: str(role) for name, role in desired.roles.items()},
+                ":reason": desired.reason,
+                ":at": desired.updated_at,
+                ":superseded": [dict(weights) for weights in desired.superseded],
+                ":seen": seen_version,
+            },
+            condition="#token = :token AND attribute_exists(holder) AND version = :seen",
+            names={"#token": "token", "#roles": "roles"},
+        )
+        if refused is None:
+            return
+        if refused.get("token") != token or not refused.get("holder"):
+            raise FencedError(f"token {token} of {scope_id} is stale; the lease is at token {refused.get('token')}")
+        raise ConflictError(f"desired state of {scope_id} is at version {refused.get('version')}, not {seen_version}")
+
+    # ConfigStore
+
+    def read_config(self) -> AppliedConfig:
+        item = self._get(self._region, "CONFIG")
+        if item is None:
+            raise UnknownScopeError(f"no FleetConfig was applied in {self._region}; invoke the apply-config function")
+        return applied_from_item(item)
+
+    def write_config(self, config: FleetConfig, *, seen_version: int) -> AppliedConfig:
+        applied = AppliedConfig(seen_version + 1, config)
+        item = {"version": applied.version, "sha256": config.digest(), "document": config.canonical()}
+        if seen_version == 0:
+            written = self._put_new(self._region, "CONFIG", item)
+        else:
+            written = self._put_if(self._region, "CONFIG", item, "version = :seen", {":seen": seen_version})
+        if not written:
+            raise ConflictError(f"the FleetConfig is no longer at version {seen_version}; read it and decide again")
+        return applied
+
+    def read_switch(self) -> Switch:
+        return switch_from_item(self._get(self._region, "SWITCH"))
+
+    def write_switch(self, switch: Switch) -> None:
+        self._put(self._region, "SWITCH", {**asdict(switch), "automation": str(switch.automation)})
+
+    # EvidenceStore
+
+    def write_assessments(self, assessments: Sequence[Assessment]) -> None:
+        for assessment in assessments:
+            item = {**asdict(assessment), "verdict": str(assessment.verdict)}
+            newer = "attribute_not_exists(pk) OR assessed_at < :at"
+            name = f"ASSESSMENT#{assessment.cluster_id}"
+            self._put_if(self._region, name, item, newer, {":at": assessment.assessed_at})
+
+    def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
+        clusters = {
+            cluster_id: [{"replica_id": address.replica_id, "url": address.url} for address in addresses]
+            for cluster_id, addresses in replicas.items()
+        }
+        self._put(self._region, "REPLICAS", {"clusters": clusters, "updated_at": now})
+
+    # WatchStore
+
+    def view(self) -> View:
+        items = {item["sk"]: item for item in self._query(self._region)}
+        for needed in ("SCOPE", "CONFIG"):
+            if needed not in items:
+                raise UnknownScopeError(f"no FleetConfig was applied in {self._region}; there is nothing to watch")
+        return View(
+            scope=scope_from_item(items["SCOPE"]),
+            switch=switch_from_item(items.get("SWITCH")),
+            applied=applied_from_item(items["CONFIG"]),
+            replicas=replicas_from_item(items.get("REPLICAS")),
+            assessments={
+                item["cluster_id"]: assessment_from_item(item)
+                for name, item in items.items()
+                if name.startswith("ASSESSMENT#")
+            },
+            relay=int(items.get("WATCH", {}).get("active", 0)),
+        )
+
+    def enter(self) -> int:
+        with translated("UpdateItem WATCH"):
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=self._key(self._region, "WATCH"),
+                UpdateExpression="ADD generation :one SET #schema = :schema",
+                ExpressionAttributeNames={"#schema": "schema"},
+                ExpressionAttributeValues={":one": {"N": "1"}, ":schema": encode(1)},
+                ReturnValues="UPDATED_NEW",
+            )
+        return int(answer["Attributes"]["generation"]["N"])
+
+    def take_over(self, generation: int) -> None:
+        """A refusal means that a later run has the watch, which is as good."""
+        self._update(
+            self._region,
+            "WATCH",
+            "SET active = :generation",
+            {":generation": generation},
+            condition="attribute_not_exists(active) OR active < :generation",
+        )
+
+    # IncidentStore
+
+    def outcome(self, incident_id: str) -> str | None:
+        item = self._get(f"{self._region}#INCIDENTS", incident_id)
+        return None if item is None else str(item["outcome"])
+
+    def record(self, incident: Incident) -> None:
+        self._put(f"{self._region}#INCIDENTS", incident.incident_id, asdict(incident))
+
+    # DynamoDB
+
+    @staticmethod
+    def _key(partition: str, name: str) -> dict[str, Any]:
+        return {"pk": {"S": partition}, "sk": {"S": name}}
+
+    def _get(self, partition: str, name: str) -> dict[str, Any] | None:
+        with translated(f"GetItem {name}"):
+            answer = self._client.get_item(TableName=self._table, Key=self._key(partition, name), ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else decode_item(item, f"{partition} {name}")
+
+    def _query(self, partition: str) -> list[dict[str, Any]]:
+        with translated("Query"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": encode(partition)},
+            )
+            return [decode_item(item, f"{partition} {item['sk']}") for page in pages for item in page["Items"]]
+
+    def _put(self, partition: str, name: str, item: Mapping[str, object]) -> None:
+        with translated(f"PutItem {name}"):
+            self._client.put_item(TableName=self._table, Item={**encode_item(item), **self._key(partition, name)})
+
+    def _put_new(self, partition: str, name: str, item: Mapping[str, object]) -> bool:
+        return self._put_if(partition, name, item, "attribute_not_exists(pk)", {})
+
+    def _put_if(
+        self, partition: str, name: str, item: Mapping[str, object], condition: str, values: Mapping[str, object]
+    ) -> bool:
+        more = {"ExpressionAttributeValues": {key: encode(value) for key, value in values.items()}} if values else {}
+        with translated(f"PutItem {name}"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={**encode_item(item), **self._key(partition, name)},
+                    ConditionExpression=condition,
+                    **more,  # type: ignore[arg-type]  # botocore refuses an empty ExpressionAttributeValues
+                )
+            except ClientError as error:
+                if error_code(error) != _REFUSED:
+                    raise
+                return False
+        return True
+
+    def _update(
+        self,
+        partition: str,
+        name: str,
+        expression: str,
+        values: Mapping[str, object],
+        *,
+        condition: str,
+        names: Mapping[str, str] | None = None,
+    ) -> dict[str, Any] | None:
+        """Update under a condition. None when written, else the item as it stood, empty when there is none."""
+        more = {"ExpressionAttributeNames": dict(names)} if names else {}
+        with translated(f"UpdateItem {name}"):
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=self._key(partition, name),
+                    UpdateExpression=expression,
+                    ExpressionAttributeValues={key: encode(value) for key, value in values.items()},
+                    ConditionExpression=condition,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **more,  # type: ignore[arg-type]  # botocore refuses an empty ExpressionAttributeNames
+                )
+            except ClientError as error:
+                if error_code(error) != _REFUSED:
+                    raise
+                stood: Any = error.response.get("Item")
+                return decode_item(stood, f"{partition} {name}") if stood else {}
+        return None

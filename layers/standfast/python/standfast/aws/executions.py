@@ -1,0 +1,52 @@
+"""Executions on Step Functions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from standfast.aws.calls import config, error_code, translated
+from standfast.errors import TransientError
+from standfast.lease import HolderState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+class StepFunctions:
+    """Starts `cluster_failover` and says whether a holder runs."""
+
+    def __init__(self, failover_arn: str, client: SFNClient | None = None) -> None:
+        self._failover_arn = failover_arn
+        self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
+
+    def holder_state(self, execution_arn: str) -> HolderState:
+        """Ended for an execution that Step Functions has forgotten too: it keeps them for 90 days after the end."""
+        try:
+            with translated("DescribeExecution"):
+                try:
+                    status = self._client.describe_execution(executionArn=execution_arn)["status"]
+                except ClientError as error:
+                    if error_code(error) == "ExecutionDoesNotExist":
+                        return HolderState.ENDED
+                    raise
+        except TransientError:
+            return HolderState.UNKNOWN
+        return HolderState.RUNNING if status in ("RUNNING", "PENDING_REDRIVE") else HolderState.ENDED
+
+    def start_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        with translated("StartExecution"):
+            try:
+                self._client.start_execution(
+                    stateMachineArn=self._failover_arn, name=name, input=json.dumps(payload, sort_keys=True)
+                )
+            except ClientError as error:
+                if error_code(error) == "ExecutionAlreadyExists":
+                    return False
+                raise
+        return True

@@ -1,0 +1,99 @@
+"""LoadBalancer and Inventory on ELBv2 and EC2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+
+from standfast.aws.calls import config, translated
+from standfast.errors import StandfastError
+from standfast.fleet import ReplicaAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import ActionTypeDef, TargetDescriptionTypeDef, TargetGroupTupleTypeDef
+
+    from standfast.fleet import Entry
+    from standfast.traffic import Weights
+
+
+class WeightedRule:
+    """LoadBalancer on a listener rule with one weighted forward action.
+
+    No SDK retries: a retry inside the SDK could write old weights seconds later, after the actuator has read again.
+    """
+
+    def __init__(self, client: ElasticLoadBalancingv2Client | None = None) -> None:
+        self._client = client or boto3.client("elbv2", config=config(attempts=1))
+
+    def read_weights(self, entry: Entry) -> Weights:
+        with translated("DescribeRules"):
+            rules = self._client.describe_rules(RuleArns=[entry.listener_rule_arn])["Rules"]
+        clusters = {arn: cluster_id for cluster_id, arn in entry.target_groups.items()}
+        weights = dict.fromkeys(entry.target_groups, 0)
+        for action in rules[0]["Actions"]:
+            for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
+                arn = group["TargetGroupArn"]
+                weights[clusters.get(arn, arn)] = group.get("Weight", 0)
+        return weights
+
+    def write_weights(self, entry: Entry, weights: Weights) -> None:
+        groups: list[TargetGroupTupleTypeDef] = [
+            {"TargetGroupArn": arn, "Weight": weights.get(cluster_id, 0)}
+            for cluster_id, arn in sorted(entry.target_groups.items())
+        ]
+        action: ActionTypeDef = {
+            "Type": "forward",
+            "ForwardConfig": {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}},
+        }
+        with translated("ModifyRule"):
+            self._client.modify_rule(RuleArn=entry.listener_rule_arn, Actions=[action])
+
+
+class TargetInventory:
+    """Inventory from target groups whose targets are instances or addresses."""
+
+    def __init__(self, elb: ElasticLoadBalancingv2Client | None = None, ec2: EC2Client | None = None) -> None:
+        self._elb = elb or boto3.client("elbv2", config=config(attempts=3))
+        self._ec2 = ec2 or boto3.client("ec2", config=config(attempts=3))
+
+    def replicas(self, entry: Entry) -> Mapping[str, Sequence[ReplicaAddress]]:
+        targets = {cluster_id: self._targets(arn) for cluster_id, arn in entry.target_groups.items()}
+        instances = sorted(
+            {target["Id"] for found in targets.values() for target in found if target["Id"].startswith("i-")}
+        )
+        addresses = self._private_addresses(instances) if instances else {}
+        return {
+            cluster_id: [
+                ReplicaAddress(f"{target['Id']}:{target['Port']}", cluster_id, f"http://{address}:{target['Port']}")
+                for target in found
+                if (address := addresses.get(target["Id"], "" if target["Id"].startswith("i-") else target["Id"]))
+            ]
+            for cluster_id, found in targets.items()
+        }
+
+    def _targets(self, target_group_arn: str) -> list[TargetDescriptionTypeDef]:
+        with translated("DescribeTargetHealth"):
+            answer = self._elb.describe_target_health(TargetGroupArn=target_group_arn)
+        targets = [description["Target"] for description in answer["TargetHealthDescriptions"]]
+        if any("Port" not in target for target in targets):
+            raise StandfastError(f"{target_group_arn} has a target without a port; register instances or addresses")
+        return targets
+
+    def _private_addresses(self, instances: Sequence[str]) -> dict[str, str]:
+        """Instance id -> private address. An instance that EC2 no longer knows is left out, not an error."""
+        addresses: dict[str, str] = {}
+        with translated("DescribeInstances"):
+            pages = self._ec2.get_paginator("describe_instances").paginate(
+                Filters=[{"Name": "instance-id", "Values": list(instances)}]
+            )
+            for page in pages:
+                for reservation in page["Reservations"]:
+                    for instance in reservation["Instances"]:
+                        if "PrivateIpAddress" in instance:
+                            addresses[instance["InstanceId"]] = instance["PrivateIpAddress"]
+        return addresses

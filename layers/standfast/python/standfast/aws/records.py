@@ -1,0 +1,118 @@
+"""The table's items as domain objects and back. A missing or impossible field raises CorruptStateError."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from standfast.errors import CorruptStateError, InvalidInputError
+from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
+from standfast.health import Assessment, Verdict
+from standfast.lease import Lease, Purpose
+from standfast.ports import AppliedConfig, ScopeRecord, Switch
+from standfast.traffic import Desired
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+NEVER_SET = Switch(Automation.OBSERVE, "nobody has set the switch yet; a new fleet observes", "", 0.0)
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidInputError) as error:
+        raise CorruptStateError(f"the item {what} cannot be understood ({error!r}); put the right one back") from error
+
+
+def scope_to_item(record: ScopeRecord) -> dict[str, object]:
+    """The SCOPE item of a record."""
+    desired, lease = record.desired, record.lease
+    item: dict[str, object] = {
+        "scope_id": record.scope_id,
+        "token": lease.token,
+        "acquired_at": lease.acquired_at,
+        "version": desired.version,
+        "written_by": desired.token,
+        "weights": dict(desired.weights),
+        "roles": {name: str(role) for name, role in desired.roles.items()},
+        "reason": desired.reason,
+        "updated_at": desired.updated_at,
+        "superseded": [dict(weights) for weights in desired.superseded],
+        "attempts": record.attempts,
+        "not_before": record.not_before,
+    }
+    if lease.holder:
+        item |= {"holder": lease.holder, "purpose": str(lease.purpose)}
+    return item
+
+
+def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
+    """The record of a SCOPE item."""
+    with _reading("SCOPE"):
+        purpose = item.get("purpose")
+        return ScopeRecord(
+            scope_id=item["scope_id"],
+            desired=Desired(
+                version=item["version"],
+                token=item["written_by"],
+                weights=dict(item["weights"]),
+                roles={name: Role(role) for name, role in item["roles"].items()},
+                reason=item["reason"],
+                updated_at=float(item["updated_at"]),
+                superseded=tuple(dict(weights) for weights in item["superseded"]),
+            ),
+            lease=Lease(
+                token=item["token"],
+                holder=item.get("holder"),
+                purpose=Purpose(purpose) if purpose else None,
+                acquired_at=float(item["acquired_at"]),
+            ),
+            attempts=item["attempts"],
+            not_before=float(item["not_before"]),
+        )
+
+
+def applied_from_item(item: Mapping[str, Any]) -> AppliedConfig:
+    """The configuration of a CONFIG item; its hash is checked."""
+    with _reading("CONFIG"):
+        config = FleetConfig.parse(json.loads(item["document"]))
+        if config.digest() != item["sha256"]:
+            raise ValueError("its SHA-256 does not fit its text")
+        return AppliedConfig(version=item["version"], config=config)
+
+
+def switch_from_item(item: Mapping[str, Any] | None) -> Switch:
+    """The switch of a SWITCH item; *observe* when there is none."""
+    if item is None:
+        return NEVER_SET
+    with _reading("SWITCH"):
+        return Switch(Automation(item["automation"]), item["reason"], item["set_by"], float(item["set_at"]))
+
+
+def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
+    """The assessment of an ASSESSMENT item."""
+    with _reading(f"ASSESSMENT#{item.get('cluster_id')}"):
+        since = item.get("since")
+        return Assessment(
+            cluster_id=item["cluster_id"],
+            verdict=Verdict(item["verdict"]),
+            reason=item["reason"],
+            passing=item["passing"],
+            expected=item["expected"],
+            assessed_at=float(item["assessed_at"]),
+            since=None if since is None else float(since),
+        )
+
+
+def replicas_from_item(item: Mapping[str, Any] | None) -> dict[str, Sequence[ReplicaAddress]]:
+    """The addresses of a REPLICAS item; none when nobody has looked yet."""
+    if item is None:
+        return {}
+    with _reading("REPLICAS"):
+        return {
+            cluster_id: [ReplicaAddress(entry["replica_id"], cluster_id, entry["url"]) for entry in entries]
+            for cluster_id, entries in item["clusters"].items()
+        }

@@ -1,0 +1,89 @@
+"""The one place that knows the ports and their adapters: a cached factory a port.
+
+Each factory imports inside itself and is called in the handler, so that a function pays, in its cold start, only for
+what it uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+from standfast.settings import Settings
+
+if TYPE_CHECKING:
+    from standfast.aws.cluster_table import ClusterTable
+    from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Prober
+
+
+@cache
+def settings() -> Settings:
+    """The environment, read once."""
+    return Settings.from_env()
+
+
+@cache
+def cluster_table() -> ClusterTable:
+    """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore of this Region."""
+    from standfast.aws.cluster_table import ClusterTable
+
+    return ClusterTable(settings().table, settings().region)
+
+
+@cache
+def load_balancer() -> LoadBalancer:
+    """The weighted rule."""
+    from standfast.aws.load_balancer import WeightedRule
+
+    return WeightedRule()
+
+
+@cache
+def inventory() -> Inventory:
+    """Which replicas are registered."""
+    from standfast.aws.load_balancer import TargetInventory
+
+    return TargetInventory()
+
+
+@cache
+def executions() -> Executions:
+    """Step Functions."""
+    from standfast.aws.executions import StepFunctions
+
+    return StepFunctions(settings().failover_arn)
+
+
+@cache
+def messenger() -> Messenger:
+    """Pages, notices and events."""
+    from standfast.aws.messenger import Topics
+
+    return Topics(settings().pages_arn, settings().notices_arn, settings().event_bus)
+
+
+def prober(engine: str) -> Prober:
+    """A prober for one event loop: its connections belong to the loop that made them, so it is not cached."""
+    from standfast.probes.http import HttpProber
+
+    return HttpProber(engine)
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, and let others run."""
+        await asyncio.sleep(seconds)
+
+
+@cache
+def clock() -> Clock:
+    """The clock."""
+    return SystemClock()

@@ -1,0 +1,41 @@
+"""What the template tells a function through its environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from standfast.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Names and ARNs of one Region's stack. `region` is the scope id too."""
+
+    region: str
+    table: str
+    failover_arn: str
+    pages_arn: str
+    notices_arn: str
+    event_bus: str
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment. Raises InvalidInputError with every variable that is missing."""
+        source = os.environ if environment is None else environment
+        names = {
+            "region": "AWS_REGION",
+            "table": "STANDFAST_TABLE",
+            "failover_arn": "STANDFAST_FAILOVER_ARN",
+            "pages_arn": "STANDFAST_PAGES_ARN",
+            "notices_arn": "STANDFAST_NOTICES_ARN",
+            "event_bus": "STANDFAST_EVENT_BUS",
+        }
+        missing = sorted(variable for variable in names.values() if not source.get(variable))
+        if missing:
+            raise InvalidInputError(f"the environment lacks {', '.join(missing)}; the template's Globals set them")
+        return cls(**{name: source[variable] for name, variable in names.items()})

@@ -1,0 +1,266 @@
+"""The watch: a canary to every replica each second, a verdict at once, and the relay between two runs.
+
+Everything is asked through ports, so that tests and the simulation run it without a network and in their own time.
+Probes overlap: a pass begins every second, whether or not the probes of the pass before have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from standfast.errors import StandfastError, TransientError
+from standfast.failover import StartAction, StartDecision, decide_start
+from standfast.health import Assessment, EndpointProbe, Evidence, Verdict, assess
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Mapping
+
+    from standfast.ports import Clock, EvidenceStore, Executions, Prober, View, WatchStore
+
+PASS_SECONDS = 1.0
+WRITE_SECONDS = 5.0
+"""How old a written assessment may get while the verdict stays the same: half of the age at which it proves nothing."""
+REMEMBERED = 12
+"""Probes kept per path: more than the largest M of M-of-N."""
+UNDER_WAY = 3
+"""Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
+PROBE_HEADER = "x-standfast-probe"
+"""The header that the entry's probe rules route by; its value is the cluster id."""
+
+logger = logging.getLogger("standfast.watch")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchReport:
+    """What one run did."""
+
+    generation: int
+    passes: int
+    reason: str
+    started: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """One thing that is probed: a replica, or a cluster through the entry."""
+
+    cluster_id: str
+    replica_id: str
+    url: str
+
+    @property
+    def is_entry(self) -> bool:
+        return not self.replica_id
+
+
+class Watch:
+    """One run of the watch over one scope."""
+
+    def __init__(
+        self,
+        scope_id: str,
+        store: WatchStore,
+        evidence: EvidenceStore,
+        executions: Executions,
+        prober: Prober,
+        clock: Clock,
+    ) -> None:
+        self._scope_id = scope_id
+        self._store = store
+        self._evidence = evidence
+        self._executions = executions
+        self._prober = prober
+        self._clock = clock
+        self._probes: dict[_Path, deque[EndpointProbe]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self._under_way: dict[_Path, int] = defaultdict(int)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._view: View | None = None
+        self._controls_pass = True
+        self._written: dict[str, tuple[Verdict, float]] = {}
+        self._said: dict[str, str] = {}
+        self._started: set[str] = set()
+
+    async def run(self, until: float) -> WatchReport:
+        """Watch until a later run has the watch, or until the given time. Raises what the first view raises."""
+        self._view = await asyncio.to_thread(self._store.view)
+        generation = await asyncio.to_thread(self._store.enter)
+        passes, reason = 0, "the time is up and no later run has the watch"
+        next_pass = self._clock.now()
+        while self._clock.now() < until:
+            if passes and await self._is_relieved(generation):
+                reason = "a later run has the watch"
+                break
+            first_probes = self._begin_pass(self._view)
+            if passes == 0:
+                await asyncio.wait(first_probes)
+                await asyncio.to_thread(self._store.take_over, generation)
+            passes += 1
+            self._judge()
+            self._spawn(self._write())
+            next_pass = max(next_pass + PASS_SECONDS, self._clock.now())
+            await self._clock.sleep(max(0.0, next_pass - self._clock.now()))
+        await self._finish()
+        return WatchReport(generation, passes, reason, tuple(sorted(self._started)))
+
+    async def _is_relieved(self, generation: int) -> bool:
+        """Read the view anew; this read is also the control probe that tells a blind watch from a dead fleet."""
+        try:
+            self._view = await asyncio.to_thread(self._store.view)
+        except TransientError as error:
+            if self._controls_pass:
+                logger.warning("the state table does not answer: blind until it does: %s", error)
+            self._controls_pass = False
+            return False
+        except StandfastError:
+            logger.exception("the state cannot be read; the watch goes on by what it knew")
+            return False
+        self._controls_pass = True
+        return self._view.relay > generation
+
+    def _begin_pass(self, view: View) -> list[asyncio.Task[None]]:
+        paths = list(_paths(self._scope_id, view))
+        for gone in set(self._probes) - set(paths):
+            del self._probes[gone]
+        return [self._spawn(self._probe(path, view)) for path in paths if self._under_way[path] < UNDER_WAY]
+
+    async def _probe(self, path: _Path, view: View) -> None:
+        """Probe once; a first failure is asked again at once, not a second later."""
+        model = view.applied.config.model
+        headers = {PROBE_HEADER: path.cluster_id} if path.is_entry else None
+        self._under_way[path] += 1
+        try:
+            for _ in range(2):
+                before = self._probes[path]
+                suspect = bool(before) and not before[-1].passed
+                probe = await self._prober.ask(
+                    path.url,
+                    model.name,
+                    model.canary,
+                    headers=headers,
+                    progress=suspect and not path.is_entry,
+                )
+                first_failure = not probe.passed and not suspect
+                self._probes[path].append(probe)
+                if not probe.passed:
+                    self._judge()
+                if not first_failure:
+                    break
+        finally:
+            self._under_way[path] -= 1
+
+    def assessments(self) -> dict[str, Assessment]:
+        """Cluster id -> the judgement of all that was probed so far."""
+        if self._view is None:
+            return {}
+        config = self._view.applied.config
+        region = config.region(self._scope_id)
+        return {
+            cluster_id: assess(
+                cluster_id, self._known_of(cluster_id), cluster.replicas, config.detection, self._clock.now()
+            )
+            for cluster_id, cluster in sorted(region.clusters.items())
+        }
+
+    def _known_of(self, cluster_id: str) -> Evidence:
+        paths = [path for path in self._probes if path.cluster_id == cluster_id]
+        return Evidence(
+            replicas={path.replica_id: self._in_order(path) for path in paths if not path.is_entry},
+            entry=[probe for path in paths if path.is_entry for probe in self._in_order(path)],
+            controls_pass=self._controls_pass,
+        )
+
+    def _in_order(self, path: _Path) -> list[EndpointProbe]:
+        """Overlapping probes end out of order; they are judged in the order in which they were asked."""
+        return sorted(self._probes[path], key=lambda probe: probe.started_at)
+
+    def _judge(self) -> None:
+        """Decide on what is known now, and start a failover when it is called for."""
+        if self._view is None:
+            return
+        assessments = self.assessments()
+        decision = decide_start(
+            self._scope_id, self._view.scope, assessments, self._view.switch.automation, self._clock.now()
+        )
+        self._say(assessments, decision)
+        if decision.action is StartAction.START and decision.execution_name not in self._started:
+            self._started.add(decision.execution_name)
+            self._spawn(self._start(decision, assessments[decision.failed_cluster_id]))
+
+    async def _start(self, decision: StartDecision, assessment: Assessment) -> None:
+        payload = {
+            "mode": "failover",
+            "scope_id": self._scope_id,
+            "incident_id": decision.incident_id,
+            "failed_cluster_id": decision.failed_cluster_id,
+            "reason": decision.reason,
+            "failed_since": assessment.since or assessment.assessed_at,
+            "detected_at": self._clock.now(),
+            "trigger": "watch",
+        }
+        try:
+            started = await asyncio.to_thread(self._executions.start_failover, decision.execution_name, payload)
+        except StandfastError:
+            self._started.discard(decision.execution_name)  # the next pass tries again
+            logger.exception("the failover %s could not be started", decision.execution_name)
+            return
+        told = "started" if started else "was started already"
+        logger.warning("failover %s %s: %s", decision.execution_name, told, decision.reason)
+
+    def _say(self, assessments: Mapping[str, Assessment], decision: StartDecision) -> None:
+        """Log each cluster's verdict and the decision when they change, in words."""
+        for cluster_id, assessment in assessments.items():
+            if self._said.get(cluster_id) != assessment.verdict:
+                self._said[cluster_id] = assessment.verdict
+                logger.info("%s is %s: %s", cluster_id, assessment.verdict, assessment.reason)
+        if self._said.get("decision") != decision.action:
+            self._said["decision"] = decision.action
+            logger.info("decision %s: %s", decision.action, decision.reason)
+
+    async def _write(self) -> None:
+        """Write the assessments whose verdict changed or whose last writing is getting old."""
+        now = self._clock.now()
+        due = [
+            assessment
+            for cluster_id, assessment in self.assessments().items()
+            if (before := self._written.get(cluster_id)) is None
+            or before[0] is not assessment.verdict
+            or now - before[1] >= WRITE_SECONDS
+        ]
+        if not due:
+            return
+        self._written.update({assessment.cluster_id: (assessment.verdict, now) for assessment in due})
+        try:
+            await asyncio.to_thread(self._evidence.write_assessments, due)
+        except TransientError as error:
+            for assessment in due:
+                self._written.pop(assessment.cluster_id, None)
+            logger.warning("assessments were not written, the next pass tries again: %s", error)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A fault in one probe's handling must be seen, and must not end the watch."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            logger.error("a part of the watch failed", exc_info=fault)
+
+    async def _finish(self) -> None:
+        """Wait for what is under way: a failover that was decided is started."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def _paths(scope_id: str, view: View) -> Iterable[_Path]:
+    region = view.applied.config.region(scope_id)
+    for cluster_id in sorted(region.clusters):
+        for address in view.replicas.get(cluster_id, ()):
+            yield _Path(cluster_id, address.replica_id, address.url)
+        yield _Path(cluster_id, "", region.entry.url)
