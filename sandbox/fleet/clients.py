@@ -1,0 +1,218 @@
+"""The load's own process: `python -m sandbox.fleet.load URL PLAN`. It prints one JSON line for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from sandbox.fleet import wire
+from sandbox.fleet.load import (
+    BETWEEN_TOKENS_SECONDS,
+    CONNECT_SECONDS,
+    FIRST_TOKEN_SECONDS,
+    TOTAL_SECONDS,
+    Plan,
+    Record,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+
+_WORDS: Final = ("why", "how", "what", "river", "engine", "seven", "paper", "north", "a", "the", "of", "stone", "light")
+_NO_FIRST_TOKEN: Final = f"no first token in {FIRST_TOKEN_SECONDS:g} s"
+T = TypeVar("T")
+
+
+class FailedError(Exception):
+    """The request has failed; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request to come: seconds after the one before it, and what it asks."""
+
+    after_seconds: float
+    prompt: str
+    max_tokens: int
+
+
+def arrivals(plan: Plan, client: int) -> Iterator[Arrival]:
+    """The requests of one client, without end. Equal for equal plans, whatever the service does."""
+    generator = random.Random(f"{plan.seed}/{client}")
+    while True:
+        words = generator.choices(_WORDS, k=generator.randint(3, 20))
+        yield Arrival(
+            after_seconds=generator.expovariate(plan.rate_per_second / plan.clients),
+            prompt=" ".join(words),
+            max_tokens=generator.randint(8, 24),
+        )
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a request has come."""
+
+    status: int | None = None
+    tokens: int = 0
+    first_token_at: float | None = None
+
+
+class Service:
+    """Where requests go."""
+
+    def __init__(self, url: str, model: str | None) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._model = model
+
+    async def request(self, client: int, name: str, arrival: Arrival) -> Record:
+        """Sends one request and follows it to its end."""
+        progress, failure = Progress(), None
+        sent_at = time.time()
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                await self._stream(name, arrival, progress)
+        except TimeoutError:
+            failure = f"not done in {TOTAL_SECONDS:g} s"
+        except FailedError as error:
+            failure = str(error)
+        except OSError:
+            failure = "cut"
+        except wire.WireError:
+            failure = "not an HTTP answer"
+        return Record(
+            client=client,
+            request=name,
+            sent_at=sent_at,
+            first_token_at=progress.first_token_at,
+            ended_at=time.time(),
+            ok=failure is None,
+            status=progress.status,
+            tokens=progress.tokens,
+            failure=failure,
+        )
+
+    async def _stream(self, name: str, arrival: Arrival, progress: Progress) -> None:
+        first_token_due = asyncio.get_running_loop().time() + FIRST_TOKEN_SECONDS
+        reader, writer = await self._connect()
+        try:
+            writer.write(self._question(name, arrival))
+            answer = await _by(first_token_due, wire.read_head(reader), _NO_FIRST_TOKEN)
+            if answer is None:
+                raise FailedError("cut")
+            progress.status = answer.status
+            if answer.status != 200:
+                raise FailedError(f"status {answer.status}")
+            await _follow(_events(reader, answer), progress, first_token_due)
+        finally:
+            writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        due = asyncio.get_running_loop().time() + CONNECT_SECONDS
+        opening = asyncio.open_connection(self._host, self._port)
+        try:
+            return await _by(due, opening, f"no connection in {CONNECT_SECONDS:g} s")
+        except ConnectionRefusedError as error:
+            raise FailedError("refused") from error
+
+    def _question(self, name: str, arrival: Arrival) -> bytes:
+        content: dict[str, Any] = {"prompt": arrival.prompt, "max_tokens": arrival.max_tokens, "stream": True}
+        if self._model is not None:
+            content["model"] = self._model
+        payload = json.dumps(content).encode()
+        headers = (
+            ("Host", f"{self._host}:{self._port}"),
+            ("X-Request-Id", name),
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(payload))),
+            ("Connection", "close"),
+        )
+        return wire.write_head("POST /v1/completions HTTP/1.1", headers) + payload
+
+
+async def _by(due: float, awaitable: Awaitable[T], failure: str) -> T:
+    """What is awaited, if it comes before `due` (time of the loop); else FailedError."""
+    try:
+        async with asyncio.timeout_at(due):
+            return await awaitable
+    except TimeoutError as error:
+        raise FailedError(failure) from error
+
+
+async def _events(reader: asyncio.StreamReader, answer: wire.Head) -> AsyncIterator[bytes]:
+    """The data of the server-sent events of an answer."""
+    unfinished = b""
+    async for piece in wire.body(reader, answer):
+        *lines, unfinished = (unfinished + piece).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+
+
+async def _follow(events: AsyncIterator[bytes], progress: Progress, first_token_due: float) -> None:
+    """Takes tokens until `[DONE]`. Raises FailedError when they stop, CutError when the connection does."""
+    due, failure = first_token_due, _NO_FIRST_TOKEN
+    while (event := await _by(due, anext(events, None), failure)) != b"[DONE]":
+        if event is None:
+            raise FailedError("cut")
+        if not _has_token(event):
+            continue
+        progress.tokens += 1
+        progress.first_token_at = progress.first_token_at or time.time()
+        due = asyncio.get_running_loop().time() + BETWEEN_TOKENS_SECONDS
+        failure = f"no token for {BETWEEN_TOKENS_SECONDS:g} s"
+    if progress.tokens == 0:
+        raise FailedError("no tokens")
+
+
+def _has_token(event: bytes) -> bool:
+    try:
+        content = json.loads(event)
+        return bool(content["choices"][0]["text"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise FailedError("error in the stream") from error
+
+
+async def keep_sending(service: Service, plan: Plan, client: int, under_way: set[asyncio.Task[None]]) -> None:
+    """One client: each request at its time, whether or not the ones before it have been answered."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for number, arrival in enumerate(arrivals(plan, client)):
+        due += arrival.after_seconds
+        await asyncio.sleep(due - loop.time())
+        task = loop.create_task(_send(service, client, f"{client}-{number}", arrival))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+
+async def _send(service: Service, client: int, name: str, arrival: Arrival) -> None:
+    record = await service.request(client, name, arrival)
+    print(json.dumps(asdict(record)), flush=True)
+
+
+async def run(url: str, plan: Plan) -> None:
+    """Sends until a line comes on standard input, then waits for what is under way; ends at once when it is closed."""
+    service = Service(url, plan.model)
+    under_way: set[asyncio.Task[None]] = set()
+    orders = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    clients = [loop.create_task(keep_sending(service, plan, number, under_way)) for number in range(plan.clients)]
+    print("ready", flush=True)
+    stop = await orders.readline()
+    for client in clients:
+        client.cancel()
+    if stop:
+        await asyncio.gather(*under_way)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Arguments: the service's URL, and the plan as JSON."""
+    url, plan = arguments
+    asyncio.run(run(url, Plan(**json.loads(plan))))
