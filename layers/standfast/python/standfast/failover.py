@@ -93,11 +93,28 @@ def decide_start(
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known of a candidate: the watcher's last assessment, if any, and canaries asked just now."""
+    """What is known of a candidate: canaries asked just now, and the watch's last judgement.
+
+    `answered` replicas answered their canary; `failure` is why one of the others did not. `assessed_at` is None when
+    the watch has not judged it yet.
+    """
 
     cluster_id: str
-    assessment: Assessment | None
-    canaries: Sequence[EndpointProbe]
+    answered: int
+    failure: str = ""
+    verdict: Verdict = Verdict.UNKNOWN
+    verdict_reason: str = ""
+    assessed_at: float | None = None
+
+
+def proof(cluster_id: str, canaries: Sequence[EndpointProbe], assessment: Assessment | None) -> Proof:
+    """Sum up what was just asked and what the watch knew."""
+    failed = next((canary for canary in canaries if not canary.passed), None)
+    answered = sum(canary.passed for canary in canaries)
+    failure = str(failed.outcome) if failed else ""
+    if assessment is None:
+        return Proof(cluster_id, answered, failure)
+    return Proof(cluster_id, answered, failure, assessment.verdict, assessment.reason, assessment.assessed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +130,16 @@ def limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float,
     """Why a cluster may not take the traffic, or None when it may."""
     if role is Role.QUARANTINED:
         return "it is quarantined until it is proven or a person says so"
-    passed = sum(canary.passed for canary in proof.canaries)
-    if 2 * passed < cluster.replicas:
-        why = next((f": {canary.outcome}" for canary in proof.canaries if not canary.passed), "")
-        return f"{passed} of {cluster.replicas} replicas answered a canary just now{why}"
-    if proof.assessment is None:
+    if 2 * proof.answered < cluster.replicas:
+        why = f": {proof.failure}" if proof.failure else ""
+        return f"{proof.answered} of {cluster.replicas} replicas answered a canary just now{why}"
+    if proof.assessed_at is None:
         return "the watch has not assessed it yet"
-    age = now - proof.assessment.assessed_at
+    age = now - proof.assessed_at
     if age > fresh_seconds:
         return f"its last assessment is {age:.0f} s old, more than {fresh_seconds:g} s"
-    if proof.assessment.verdict in (Verdict.UNHEALTHY, Verdict.UNKNOWN):
-        return f"the watch found it {proof.assessment.verdict}: {proof.assessment.reason}"
+    if proof.verdict in (Verdict.UNHEALTHY, Verdict.UNKNOWN):
+        return f"the watch found it {proof.verdict}: {proof.verdict_reason}"
     return None
 
 
@@ -143,19 +159,18 @@ def select(
     """
     refused: list[str] = []
     fit: list[tuple[bool, int, str]] = []
-    for proof in sorted(proofs, key=lambda proof: proof.cluster_id):
-        name = proof.cluster_id
+    for candidate in sorted(proofs, key=lambda proof: proof.cluster_id):
+        name = candidate.cluster_id
         if name == failed_cluster_id:
             continue
         role = desired.roles.get(name, Role.STANDBY)
-        why_not = limitation(proof, role, clusters[name], fresh_seconds, now)
+        why_not = limitation(candidate, role, clusters[name], fresh_seconds, now)
         if name in tried:
             why_not = "it was tried in this failover and did not serve"
         if why_not:
             refused.append(f"{name}: {why_not}")
         else:
-            answered = sum(canary.passed for canary in proof.canaries)
-            fit.append((desired.weights.get(name, 0) > 0, answered, name))
+            fit.append((desired.weights.get(name, 0) > 0, candidate.answered, name))
     if not fit:
         reasons = "; ".join(refused) or "there is no other cluster"
         raise NoStandbyProvenError(f"nothing is proven to take the traffic of {failed_cluster_id}: {reasons}")
