@@ -1,0 +1,156 @@
+"""The instances of Auto Scaling groups, each with a running replica at its own private address.
+
+The VPC's range lies in 127.0.0.0/8, so the private address that EC2 gives an instance can be bound here. Two sandboxes
+at once need different ranges: both would want the same addresses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sandbox.fleet.replica import Replica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from sandbox.fleet.models import Model
+
+CLUSTER_TAG: Final = "standfast:cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One instance and the replica that it runs."""
+
+    instance_id: str
+    cluster_id: str
+    replica: Replica
+
+
+class Nodes:
+    """Replicas for the InService instances of the groups. Not for several threads at once.
+
+    `ec2_client` and `autoscaling_client` are boto3 clients. `models` gives the model that a cluster serves.
+    """
+
+    def __init__(
+        self,
+        ec2_client: Any,
+        autoscaling_client: Any,
+        group_names: Sequence[str],
+        *,
+        models: Callable[[str], Model],
+        engine_port: int = 8000,
+        slots: int = 4,
+        log_directory: Path | None = None,
+    ) -> None:
+        self._ec2 = ec2_client
+        self._autoscaling = autoscaling_client
+        self._group_names = tuple(group_names)
+        self._models = models
+        self._engine_port = engine_port
+        self._slots = slots
+        self._log_directory = log_directory
+        self._nodes: dict[str, Node] = {}
+
+    def follow(self) -> Self:
+        """Makes nodes of new instances, ends those of instances that are gone, and leaves the others as they are.
+
+        New replicas start side by side; returns once they serve. Raises ValueError for an instance without the cluster
+        tag, ChildError for a replica that does not start: then nothing of this call is left running.
+        """
+        instances = {instance["InstanceId"]: instance for instance in self._in_service()}
+        for gone in self._nodes.keys() - instances.keys():
+            self._nodes.pop(gone).replica.close()
+        new = [self._node(instance) for name, instance in instances.items() if name not in self._nodes]
+        try:
+            _start([node.replica for node in new])
+        except BaseException:
+            for node in new:
+                node.replica.close()
+            raise
+        self._nodes.update((node.instance_id, node) for node in new)
+        return self
+
+    def nodes(self, cluster_id: str | None = None) -> tuple[Node, ...]:
+        """All nodes, or those of one cluster. Raises KeyError for a cluster that has none."""
+        if cluster_id is None:
+            return tuple(self._nodes.values())
+        found = tuple(node for node in self._nodes.values() if node.cluster_id == cluster_id)
+        if not found:
+            raise KeyError(f"no node has the tag {CLUSTER_TAG} = {cluster_id}")
+        return found
+
+    def kill(self, cluster_id: str) -> None:
+        """SIGKILL to every replica of the cluster. The instances stay."""
+        for node in self.nodes(cluster_id):
+            node.replica.kill()
+
+    def pause(self, cluster_id: str) -> None:
+        """SIGSTOP to every replica of the cluster: it connects and never answers."""
+        for node in self.nodes(cluster_id):
+            node.replica.pause()
+
+    def revive(self, cluster_id: str) -> None:
+        """Wakes the paused and starts the dead replicas of the cluster. Returns once they serve."""
+        replicas = [node.replica for node in self.nodes(cluster_id)]
+        for replica in replicas:
+            replica.resume()
+        _start([replica for replica in replicas if not replica.alive])
+
+    def close(self) -> None:
+        """Ends all replicas. May be called again."""
+        for node in self._nodes.values():
+            node.replica.close()
+        self._nodes.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _in_service(self) -> list[Mapping[str, Any]]:
+        groups = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=list(self._group_names))
+        found = groups["AutoScalingGroups"]
+        missing = set(self._group_names) - {group["AutoScalingGroupName"] for group in found}
+        if missing:
+            raise ValueError(f"no such Auto Scaling group: {', '.join(sorted(missing))}")
+        ids = [
+            instance["InstanceId"]
+            for group in found
+            for instance in group["Instances"]
+            if instance["LifecycleState"] == "InService"
+        ]
+        if not ids:  # describe_instances without ids would give all
+            return []
+        reservations = self._ec2.describe_instances(InstanceIds=ids)["Reservations"]
+        return [instance for reservation in reservations for instance in reservation["Instances"]]
+
+    def _node(self, instance: Mapping[str, Any]) -> Node:
+        instance_id: str = instance["InstanceId"]
+        tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+        if CLUSTER_TAG not in tags:
+            raise ValueError(
+                f"{instance_id} has no tag {CLUSTER_TAG}: its Auto Scaling group must propagate it at launch"
+            )
+        cluster_id = tags[CLUSTER_TAG]
+        log = None if self._log_directory is None else self._log_directory / f"{cluster_id}-{instance_id}.log"
+        replica = Replica(
+            instance["PrivateIpAddress"],
+            self._engine_port,
+            self._models(cluster_id),
+            slots=self._slots,
+            log=log,
+            name=f"{cluster_id} {instance_id}",
+        )
+        return Node(instance_id, cluster_id, replica)
+
+
+def _start(replicas: Sequence[Replica]) -> None:
+    for replica in replicas:
+        replica.begin()
+    for replica in replicas:
+        replica.wait_until_ready()

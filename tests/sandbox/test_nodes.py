@@ -1,0 +1,129 @@
+"""Each instance of an Auto Scaling group runs a replica at its own private address."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from sandbox.fleet.models import tiny_model
+from sandbox.fleet.nodes import Nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PORT = 8000
+
+
+@pytest.fixture(scope="module")
+def clients() -> Iterator[tuple[Any, Any]]:
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        ec2, autoscaling = boto3.client("ec2", "us-east-1"), boto3.client("autoscaling", "us-east-1")
+        vpc = ec2.create_vpc(CidrBlock="127.15.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="127.15.1.0/24")["Subnet"]["SubnetId"]
+        ec2.create_launch_template(
+            LaunchTemplateName="gpu",
+            LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "g5.xlarge"},  # an image that moto knows
+        )
+        for name, size, tagged in (("blue", 2, True), ("green", 1, True), ("plain", 1, False)):
+            tag = {"Key": "standfast:cluster", "Value": f"{name}-cluster", "PropagateAtLaunch": tagged}
+            autoscaling.create_auto_scaling_group(
+                AutoScalingGroupName=name,
+                MinSize=0,
+                MaxSize=4,
+                DesiredCapacity=size,
+                LaunchTemplate={"LaunchTemplateName": "gpu"},
+                VPCZoneIdentifier=subnet,
+                Tags=[tag],
+            )
+        yield ec2, autoscaling
+
+
+@pytest.fixture
+def nodes(clients: tuple[Any, Any], tmp_path: Path) -> Iterator[Nodes]:
+    seeds = {"blue-cluster": 1, "green-cluster": 2}
+    with Nodes(
+        *clients,
+        ("blue", "green"),
+        models=lambda cluster_id: tiny_model(seeds[cluster_id], tmp_path),
+        engine_port=PORT,
+        log_directory=tmp_path,
+    ) as nodes:
+        yield nodes.follow()
+
+
+def answers(address: str) -> bool:
+    """Whether a replica answers there; raises ConnectionRefusedError when nothing listens."""
+    with socket.create_connection((address, PORT), timeout=1) as connection:
+        connection.settimeout(0.3)
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: node\r\n\r\n")
+        try:
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+        except TimeoutError:
+            return False
+
+
+def addresses(nodes: Nodes, cluster_id: str) -> list[str]:
+    return [node.replica.address for node in nodes.nodes(cluster_id)]
+
+
+def test_a_cluster_is_killed_and_revived_and_the_other_stays(nodes: Nodes) -> None:
+    blue, green = addresses(nodes, "blue-cluster"), addresses(nodes, "green-cluster")
+    assert (len(blue), len(green)) == (2, 1)
+    assert all(address.startswith("127.15.1.") for address in blue + green)
+    assert all(answers(address) for address in blue + green)
+    nodes.kill("blue-cluster")
+    for address in blue:
+        with pytest.raises(ConnectionRefusedError):
+            answers(address)
+    assert answers(green[0])
+    nodes.revive("blue-cluster")
+    assert all(answers(address) for address in blue)
+
+
+def test_a_paused_cluster_connects_and_does_not_answer_until_it_is_revived(nodes: Nodes) -> None:
+    (green,) = addresses(nodes, "green-cluster")
+    nodes.pause("green-cluster")
+    assert not answers(green)
+    nodes.revive("green-cluster")
+    assert answers(green)
+
+
+def test_nodes_follow_the_instances_of_their_groups(nodes: Nodes, clients: tuple[Any, Any]) -> None:
+    _, autoscaling = clients
+    before = {node.instance_id: node for node in nodes.nodes()}
+    lost = nodes.nodes("blue-cluster")[0]
+    autoscaling.terminate_instance_in_auto_scaling_group(
+        InstanceId=lost.instance_id, ShouldDecrementDesiredCapacity=False
+    )
+    nodes.follow()
+    after = {node.instance_id: node for node in nodes.nodes()}
+    assert len(nodes.nodes("blue-cluster")) == 2
+    assert lost.instance_id not in after
+    assert not lost.replica.alive
+    assert all(after[name] is node for name, node in before.items() if name != lost.instance_id)
+    assert all(answers(node.replica.address) for node in after.values())
+
+
+def test_closing_frees_every_address(nodes: Nodes) -> None:
+    bound = [node.replica.address for node in nodes.nodes()]
+    nodes.close()
+    assert nodes.nodes() == ()
+    for address in bound:
+        socket.create_server((address, PORT)).close()
+
+
+def test_unknown_clusters_groups_and_untagged_instances_are_named(nodes: Nodes, clients: tuple[Any, Any]) -> None:
+    with pytest.raises(KeyError, match="red-cluster"):
+        nodes.kill("red-cluster")
+    models = lambda cluster_id: nodes.nodes()[0].replica.model  # noqa: E731
+    with pytest.raises(ValueError, match="no such Auto Scaling group: red"):
+        Nodes(*clients, ("blue", "red"), models=models).follow()
+    with pytest.raises(ValueError, match="has no tag standfast:cluster"):
+        Nodes(*clients, ("plain",), models=models).follow()
