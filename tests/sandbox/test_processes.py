@@ -17,6 +17,17 @@ from sandbox.processes import ROOT, Child, ChildError, inherited_environment, li
 SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
 ECHO = "import sys; print('ready 7', flush=True); [print('got', line.strip(), flush=True) for line in sys.stdin]"
 
+BUSY = """
+import threading
+def spin():
+    while True:
+        pass
+for _ in range(4):
+    threading.Thread(target=spin, daemon=True).start()
+print("ready", flush=True)
+spin()
+"""
+
 PARENT = """
 import os, sys, time
 from sandbox.processes import Child, close_children_on_signals
@@ -98,6 +109,19 @@ def test_a_stopped_child_is_closed() -> None:
     child.close()
     child.close()
     assert child.exit_status == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_a_child_has_stopped_when_stop_returns_each_time() -> None:
+    with Child("busy", python(BUSY)) as child:
+        child.wait_until_ready()
+        for _ in range(20):
+            child.stop()
+            child.stop()
+            tasks = Path(f"/proc/{child.pid}/task").glob("*/stat")
+            assert {task.read_text().rpartition(")")[2].split()[0] for task in tasks} == {"T"}
+            child.resume()
+    child.stop()  # nothing to stop any more
 
 
 def test_a_child_that_ignores_sigterm_is_killed_when_the_grace_is_over() -> None:
