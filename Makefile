@@ -55,10 +55,12 @@ figures: .venv/installed .venv-runtime/installed ## The main job's figures: 20 r
 	$(BIN)/python -m sandbox run cluster-failover --runs 20 --json build/cluster-failover.json
 	$(BIN)/python -m sandbox run engine-wedged --runs 20 --json build/engine-wedged.json
 
+PINNED = requirements/bootstrap requirements/runtime requirements/development requirements/sam layers/dependencies/requirements
+
 requirements: .venv/uv ## Resolve the pinned requirements anew (no registry address is written)
-	for name in bootstrap layer runtime development sam; do \
+	for name in $(PINNED); do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
 
 clean: ## Remove everything that was built or installed
 	rm -rf .venv .venv-runtime .venv-sam .aws-sam build .sandbox .pytest_cache .mypy_cache .ruff_cache .hypothesis

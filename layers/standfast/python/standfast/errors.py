@@ -9,6 +9,7 @@
   * FencedError                the fencing token is stale: somebody else holds the lease now; nothing was changed
   * LeaseHeldError             the lease is held by an execution that runs and that the claim does not outrank
   * NoStandbyProvenError       no standby has fresh proof that it serves: the weights stay as they are
+  * AutomationOffError       the switch is off: nothing is started or changed
   * NotServingError            traffic was moved and the user path does not answer
   * NotConvergedError          desired and actual weights did not agree within the actuator's rounds
   * TransientError             may succeed when tried again
@@ -52,6 +53,10 @@ class LeaseHeldError(StandfastError):
 
 class NoStandbyProvenError(StandfastError):
     """No standby has fresh proof that it serves. The weights stay as they are."""
+
+
+class AutomationOffError(StandfastError):
+    """The switch is off. Nothing is started or changed."""
 
 
 class NotServingError(StandfastError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from standfast.errors import NoStandbyProvenError
+from standfast.errors import AutomationOffError, InvalidInputError, NoStandbyProvenError
 from standfast.fleet import Automation, Role
 from standfast.health import Assessment, EndpointProbe, Verdict
 from standfast.lease import Purpose
@@ -17,8 +17,8 @@ from standfast.lease import Purpose
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from standfast.fleet import Cluster
-    from standfast.ports import ScopeRecord
+    from standfast.fleet import Cluster, Region
+    from standfast.ports import ScopeRecord, View
     from standfast.traffic import Desired
 
 HOLD_DOWN_LIMIT = 16
@@ -89,6 +89,40 @@ def decide_start(
     incident = incident_id(scope_id, active, record.desired)
     name = execution_name(incident, record.attempts, automation)
     return StartDecision(StartAction.START, dead, incident, name, active)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which cluster the traffic must leave, and whether this execution may change anything."""
+
+    failed_cluster_id: str
+    may_change: bool
+    held_back: str = ""
+
+
+def admit(failed_cluster_id: str | None, view: View, region: Region) -> Admission:
+    """Whether an execution may begin; None asks for a preflight, which pretends that the active cluster failed.
+
+    Raises AutomationOffError, UnknownClusterError, and InvalidInputError when there is no traffic to move.
+    """
+    desired, switch = view.scope.desired, view.switch
+    active = desired.cluster_with(Role.ACTIVE)
+    failed = failed_cluster_id or active
+    if failed is None:
+        raise InvalidInputError("no cluster is active, so there is nothing to move")
+    region.cluster(failed)
+    if failed != active:
+        role = desired.roles.get(failed, Role.STANDBY)
+        raise InvalidInputError(
+            f"failed_cluster_id: {failed} is {role}, the active cluster is {active}; nothing to move"
+        )
+    if switch.automation is Automation.OFF:
+        raise AutomationOffError(f"the switch is off ({switch.reason}); set it to run or observe first")
+    if failed_cluster_id is None:
+        return Admission(failed, may_change=False, held_back="this is a preflight")
+    if switch.automation is Automation.OBSERVE:
+        return Admission(failed, may_change=False, held_back=f"the switch says observe ({switch.reason})")
+    return Admission(failed, may_change=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +224,35 @@ def roles_after(desired: Desired, failed_cluster_id: str, chosen: str) -> dict[s
     if failed_cluster_id != chosen:
         roles[failed_cluster_id] = Role.DRAINING
     return roles
+
+
+@dataclass(frozen=True, slots=True)
+class DrainDecision:
+    """Whether the failed cluster may be taken for empty, and why."""
+
+    drained: bool
+    reason: str
+
+
+def judge_drain(in_flight: Mapping[str, int | None], now: float, deadline: float) -> DrainDecision:
+    """Drained when every replica says that it holds no request (a process that is gone holds none), or at the deadline.
+
+    `in_flight` is replica id -> requests running or queued, None when the engine does not say.
+    """
+    silent = sorted(replica for replica, count in in_flight.items() if count is None)
+    left = sum(count or 0 for count in in_flight.values())
+    if not silent and not left:
+        return DrainDecision(True, "no request is in flight")
+    parts = [f"{left} requests are in flight"] if left else []
+    parts += [f"{len(silent)} replicas do not say"] if silent else []
+    if now >= deadline:
+        return DrainDecision(True, f"the time for draining is up: {' and '.join(parts)}")
+    return DrainDecision(False, " and ".join(parts))
+
+
+def roles_with_readmitted(cluster_id: str, desired: Desired) -> dict[str, Role]:
+    """The roles with the quarantined cluster as standby. Raises InvalidInputError when it is not quarantined."""
+    role = desired.roles.get(cluster_id, Role.STANDBY)
+    if role is not Role.QUARANTINED:
+        raise InvalidInputError(f"cluster_id: {cluster_id} is {role}, not quarantined; there is nothing to readmit")
+    return {**desired.roles, cluster_id: Role.STANDBY}

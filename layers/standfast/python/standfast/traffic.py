@@ -6,7 +6,7 @@ group in a forward action). The invariants stand in docs/protocol.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
@@ -122,6 +122,27 @@ def apply_desired(scope_id: str, entry: Entry, store: ScopeStore, balancer: Load
         f"the weights of {scope_id} did not settle in {ROUNDS} rounds: wanted {describe(desired.weights)}, "
         f"found {describe(actual)}; somebody else is writing to {entry.listener_rule_arn}"
     )
+
+
+def record_roles(
+    scope_id: str,
+    change: Callable[[Desired], Mapping[str, Role]],
+    store: ScopeStore,
+    *,
+    token: int,
+    reason: str,
+    now: float,
+) -> Mapping[str, Role]:
+    """Write the roles that `change` makes of the present state, under the token. May be repeated.
+
+    Raises FencedError when the lease is held under another token by now, ConflictError when somebody wrote between.
+    """
+    desired = store.read(scope_id).desired
+    roles = change(desired)
+    if roles != desired.roles:
+        recorded = desired.next(token=token, reason=reason, now=now, roles=roles)
+        store.write_desired(scope_id, token=token, seen_version=desired.version, desired=recorded)
+    return roles
 
 
 class DriftAction(StrEnum):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_stepfunctions import SFNClient
 
+_GONE = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
+"""No such execution any more, or a holder that never was one (a person's one-step change)."""
+
 
 class StepFunctions:
     """Starts `cluster_failover` and says whether a holder runs."""
@@ -32,7 +35,7 @@ class StepFunctions:
                 try:
                     status = self._client.describe_execution(executionArn=execution_arn)["status"]
                 except ClientError as error:
-                    if error_code(error) == "ExecutionDoesNotExist":
+                    if error_code(error) in _GONE:
                         return HolderState.ENDED
                     raise
         except TransientError:

@@ -1,0 +1,25 @@
+"""Announce: tell a person what failed, what was done and what is left to do; or what would have been done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from standfast import announcements, bootstrap, telling
+from standfast.fleet import parse_input
+from standfast.steps import DrainStep
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer what was told, and whether it was new."""
+    step = parse_input(DrainStep, event, "the Announce task")
+    announcement = announcements.completed(step) if step.may_change else announcements.held_back(step)
+    told = telling.tell(
+        announcement,
+        incident_id=step.incident_id,
+        scope_id=step.scope_id,
+        failed_cluster_id=step.failed_cluster_id,
+        incidents=bootstrap.cluster_table(),
+        messenger=bootstrap.messenger(),
+        now=bootstrap.clock().now(),
+    )
+    return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

@@ -1,0 +1,33 @@
+"""CheckDrain: does the failed cluster still hold requests?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from standfast import bootstrap, failover
+from standfast.fleet import parse_input
+from standfast.steps import DrainStep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from standfast.fleet import ReplicaAddress
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer whether it is drained, and why."""
+    step = parse_input(DrainStep, event, "the CheckDrain task")
+    view = bootstrap.cluster_table().view()
+    config = view.applied.config
+    replicas = view.replicas.get(step.failed_cluster_id, ())
+    counts = asyncio.run(_in_flight(replicas, config.model.engine))
+    in_flight = {address.replica_id: count for address, count in zip(replicas, counts, strict=True)}
+    deadline = step.shift.shifted_at + config.failover.drain_seconds
+    return asdict(failover.judge_drain(in_flight, bootstrap.clock().now(), deadline))
+
+
+async def _in_flight(replicas: Sequence[ReplicaAddress], engine: str) -> list[int | None]:
+    prober = bootstrap.prober(engine)
+    return await asyncio.gather(*(prober.in_flight(address.url) for address in replicas))

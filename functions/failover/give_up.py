@@ -1,0 +1,48 @@
+"""GiveUp: the failover did not succeed. Give the lease back with a hold-down, and tell a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from standfast import announcements, bootstrap, failover, telling
+from standfast.errors import FencedError
+from standfast.fleet import parse_input
+from standfast.steps import GiveUpStep
+
+if TYPE_CHECKING:
+    from standfast.aws.cluster_table import ClusterTable
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer what was told. May be repeated: a lease that was given back is left alone."""
+    step = parse_input(GiveUpStep, event, "the GiveUp task")
+    table, now = bootstrap.cluster_table(), bootstrap.clock().now()
+    retry_at = _give_back(step, table, now) if step.may_change else None
+    announcement = announcements.gave_up(step, retry_at)
+    told = telling.tell(
+        announcement,
+        incident_id=step.incident_id,
+        scope_id=step.scope_id,
+        failed_cluster_id=step.failed_cluster_id,
+        incidents=table,
+        messenger=bootstrap.messenger(),
+        now=now,
+    )
+    return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
+
+
+def _give_back(step: GiveUpStep, table: ClusterTable, now: float) -> float | None:
+    """Release the lease; None when it was not ours any more, else when the next attempt may start."""
+    record = table.read(step.scope_id)
+    if record.lease.token != step.token:
+        return None
+    if record.lease.holder is None:
+        return record.not_before
+    attempts = record.attempts + 1
+    hold_down = table.read_config().config.failover.hold_down_seconds
+    retry_at = now + failover.hold_down_seconds(attempts, hold_down)
+    try:
+        table.release(step.scope_id, token=step.token, attempts=attempts, not_before=retry_at)
+    except FencedError:
+        return None
+    return retry_at

@@ -1,0 +1,42 @@
+"""ProbeStandbys: a canary to every replica of every other cluster, now."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from standfast import bootstrap, failover
+from standfast.fleet import parse_input
+from standfast.steps import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from standfast.fleet import Model, ReplicaAddress
+    from standfast.health import EndpointProbe
+
+
+def handler(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:
+    """Answer a Proof for each cluster but the failed one."""
+    plan = parse_input(Plan, event, "the ProbeStandbys task")
+    view = bootstrap.cluster_table().view()
+    config = view.applied.config
+    candidates = sorted(set(config.region(plan.scope_id).clusters) - {plan.failed_cluster_id})
+    replicas = [address for name in candidates for address in view.replicas.get(name, ())]
+    canaries = asyncio.run(_ask(replicas, config.model))
+    return [
+        asdict(
+            failover.proof(
+                name,
+                [canary for address, canary in zip(replicas, canaries, strict=True) if address.cluster_id == name],
+                view.assessments.get(name),
+            )
+        )
+        for name in candidates
+    ]
+
+
+async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> list[EndpointProbe]:
+    prober = bootstrap.prober(model.engine)
+    return await asyncio.gather(*(prober.ask(address.url, model.name, model.canary) for address in replicas))

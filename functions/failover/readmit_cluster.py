@@ -1,0 +1,49 @@
+"""A person says that a quarantined cluster is mended: it becomes standby. Nothing is routed to it by that."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from standfast import bootstrap, failover, lease, traffic
+from standfast.fleet import parse_input
+
+
+class ReadmitInput(BaseModel):
+    """Which cluster, why, and who says so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cluster_id: str
+    reason: str = Field(min_length=1, max_length=500)
+    set_by: str = Field(min_length=1, max_length=100)
+
+
+class Context(Protocol):
+    """What is used of Lambda's context."""
+
+    aws_request_id: str
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, str]:
+    """Answer the roles. Raises LeaseHeldError while a failover runs, InvalidInputError when it is not quarantined."""
+    asked = parse_input(ReadmitInput, event, "the input")
+    table, now, scope_id = bootstrap.cluster_table(), bootstrap.clock().now(), bootstrap.settings().region
+    table.read_config().config.region(scope_id).cluster(asked.cluster_id)
+    failover.roles_with_readmitted(asked.cluster_id, table.read(scope_id).desired)
+    claim = lease.Claim(f"readmit-cluster/{context.aws_request_id}", lease.Purpose.FAILOVER)
+    held = lease.take(scope_id, claim, table, bootstrap.executions(), now)
+    try:
+        roles = traffic.record_roles(
+            scope_id,
+            lambda desired: failover.roles_with_readmitted(asked.cluster_id, desired),
+            table,
+            token=held.token,
+            reason=f"{asked.set_by} readmitted {asked.cluster_id}: {asked.reason}",
+            now=now,
+        )
+    finally:
+        record = table.read(scope_id)
+        table.release(scope_id, token=held.token, attempts=record.attempts, not_before=record.not_before)
+    return {cluster_id: str(role) for cluster_id, role in sorted(roles.items())}

@@ -1,0 +1,66 @@
+"""Every five seconds: actual weights against desired ones, and leases whose holder ended.
+
+Started each minute by a schedule, and by EventBridge when an execution of `cluster_failover` ended badly: a time-out
+or a stop of an execution runs no Catch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from standfast import bootstrap
+from standfast.fleet import parse_input
+from standfast.reconcile import Reconciler
+
+EVERY_SECONDS = 5
+
+
+class ReconcileInput(BaseModel):
+    """How often to look, `EVERY_SECONDS` apart."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rounds: int = Field(default=1, ge=1, le=12)
+
+
+class EndedExecution(BaseModel):
+    """The `detail` of a "Step Functions Execution Status Change" event, as far as it is used."""
+
+    execution_arn: str = Field(alias="executionArn")
+    status: str
+    error: str | None = None
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, list[str]]:
+    """Answer what was found, a sentence a round."""
+    table = bootstrap.cluster_table()
+    reconciler = Reconciler(
+        scope_id=bootstrap.settings().region,
+        views=table,
+        scopes=table,
+        incidents=table,
+        balancer=bootstrap.load_balancer(),
+        executions=bootstrap.executions(),
+        messenger=bootstrap.messenger(),
+    )
+    if event.get("source") == "aws.states":
+        ended = parse_input(EndedExecution, event["detail"], "the event's detail")
+        now = bootstrap.clock().now()
+        return {"found": [reconciler.ended(ended.execution_arn, ended.status, ended.error or "", now)]}
+    asked = parse_input(ReconcileInput, event, "the input")
+    return {"found": asyncio.run(_rounds(reconciler, asked.rounds))}
+
+
+async def _rounds(reconciler: Reconciler, rounds: int) -> list[str]:
+    clock = bootstrap.clock()
+    found: list[str] = []
+    for done in range(rounds):
+        began = clock.now()
+        recovered = reconciler.recover(began)
+        found.append(f"{recovered}; {reconciler.verify(clock.now())}")
+        if done + 1 < rounds:
+            await clock.sleep(max(0.0, EVERY_SECONDS - (clock.now() - began)))
+    return found

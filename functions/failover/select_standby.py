@@ -1,0 +1,33 @@
+"""SelectStandby: choose the proven candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from standfast import bootstrap, failover
+from standfast.fleet import parse_input
+from standfast.steps import SelectionAnswer, SelectStep
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer the selection. Raises NoStandbyProvenError with the reason for each candidate."""
+    step = parse_input(SelectStep, event, "the SelectStandby task")
+    view = bootstrap.cluster_table().view()
+    config = view.applied.config
+    tried = step.selection.tried if step.selection else []
+    chosen = failover.select(
+        step.failed_cluster_id,
+        [failover.Proof(**proof.model_dump()) for proof in step.proofs],
+        view.scope.desired,
+        config.region(step.scope_id).clusters,
+        config.detection.fresh_seconds,
+        bootstrap.clock().now(),
+        tried=tried,
+    )
+    answer = SelectionAnswer(
+        cluster_id=chosen.cluster_id,
+        reason=chosen.reason,
+        overload=chosen.overload,
+        tried=[*tried, chosen.cluster_id],
+    )
+    return answer.model_dump(mode="json")

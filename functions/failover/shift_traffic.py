@@ -1,0 +1,30 @@
+"""ShiftTraffic: write the desired weights under the fencing token, and apply them to the rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from standfast import bootstrap, traffic
+from standfast.fleet import parse_input
+from standfast.steps import ChosenStep, ShiftAnswer
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer the weights as found on the rule. Without leave to change, they are only read.
+
+    Raises FencedError when somebody else holds the lease by now, NotConvergedError when the rule will not settle.
+    """
+    step = parse_input(ChosenStep, event, "the ShiftTraffic task")
+    table, balancer, clock = bootstrap.cluster_table(), bootstrap.load_balancer(), bootstrap.clock()
+    view = table.view()
+    region = view.applied.config.region(step.scope_id)
+    entry, desired = region.bound_entry(), view.scope.desired
+    if not step.may_change:
+        weights = balancer.read_weights(entry)
+        return ShiftAnswer(version=desired.version, weights=dict(weights), shifted_at=clock.now()).model_dump()
+    wanted = traffic.all_to(step.selection.cluster_id, region.clusters)
+    if desired.token != step.token or traffic.shares(desired.weights) != traffic.shares(wanted):
+        moved = desired.next(token=step.token, reason=step.reason, now=clock.now(), weights=wanted)
+        table.write_desired(step.scope_id, token=step.token, seen_version=desired.version, desired=moved)
+    applied = traffic.apply_desired(step.scope_id, entry, table, balancer)
+    return ShiftAnswer(version=applied.version, weights=dict(applied.weights), shifted_at=clock.now()).model_dump()

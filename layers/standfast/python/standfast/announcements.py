@@ -1,0 +1,146 @@
+"""What people are told, in words that an on-caller can act on. Pure text.
+
+Each announcement has an `outcome`: somebody is told again only when it changes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from standfast.traffic import describe
+
+if TYPE_CHECKING:
+    from standfast.ports import ScopeRecord
+    from standfast.steps import Caught, DrainStep, GiveUpStep
+
+
+class Urgency(StrEnum):
+    """Whether somebody is woken."""
+
+    PAGE = "page"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One message with its event. `outcome` is what it says, in a word that can be compared."""
+
+    urgency: Urgency
+    subject: str
+    text: str
+    detail_type: str
+    outcome: str
+
+
+def completed(step: DrainStep) -> Announcement:
+    """The traffic moved, was proven to be served, and the failed cluster is quarantined."""
+    chosen = step.selection.cluster_id
+    lines = [
+        f"What failed: {step.reason}",
+        f"Since: {at(step.failed_since)}, detected {at(step.detected_at)} by {step.trigger}.",
+        (
+            f"What was done: all traffic of {step.scope_id} went to {chosen} at {at(step.shift.shifted_at)}, "
+            f"{step.shift.shifted_at - step.detected_at:.1f} s after detection, and is served. {step.selection.reason}."
+        ),
+    ]
+    if step.selection.overload:
+        lines.append(f"Mind: {step.selection.overload}.")
+    lines += [
+        (
+            f"What is left to do: {step.failed_cluster_id} is quarantined and takes no traffic. Mend it, then invoke "
+            f"the readmit-cluster function with its id; until then {step.scope_id} may be without a standby."
+        ),
+        f"Execution: {step.execution_arn}",
+    ]
+    subject = f"{step.scope_id}: {step.failed_cluster_id} failed, {chosen} serves"
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverCompleted", f"completed: {chosen}")
+
+
+def held_back(step: DrainStep) -> Announcement:
+    """Nothing was changed: a preflight, or the switch says observe."""
+    chosen = step.selection.cluster_id
+    if step.mode == "preflight":
+        text = f"A failover would work now: {step.selection.reason}. {step.selection.overload}".strip()
+        subject = f"{step.scope_id}: {chosen} could take over"
+        return Announcement(Urgency.NOTICE, subject, text, "PreflightPassed", f"would work: {chosen}")
+    lines = [
+        f"What failed: {step.reason}",
+        f"Since: {at(step.failed_since)}.",
+        f"What would have been done: all traffic to {chosen}; {step.selection.reason}.",
+        f"Nothing was changed: {step.held_back}.",
+        (
+            "What is left to do: move the traffic yourself, or set the switch to run (set-switch function): the next "
+            "pass of the watch then fails over."
+        ),
+        f"Execution: {step.execution_arn}",
+    ]
+    subject = f"{step.scope_id}: {step.failed_cluster_id} failed, nothing was changed"
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverHeldBack", f"held back: {chosen}")
+
+
+def gave_up(step: GiveUpStep, retry_at: float | None) -> Announcement:
+    """A failover or a preflight did not come to its end."""
+    why = cause_in_words(step.error)
+    if step.mode == "preflight":
+        text = f"A failover would NOT work now: {why}"
+        subject = f"{step.scope_id}: a failover would not work now"
+        return Announcement(Urgency.NOTICE, subject, text, "PreflightFailed", f"would not work: {step.error.error}")
+    lines = [
+        f"What failed: {step.reason}",
+        f"Since: {at(step.failed_since)}, detected {at(step.detected_at)} by {step.trigger}.",
+        f"The failover did not succeed: {why}",
+        f"The traffic {_where(step)}.",
+        "What is left to do: "
+        + (f"the next attempt may start at {at(retry_at)}; " if retry_at else "")
+        + "look at the execution and at the clusters.",
+        f"Execution: {step.execution_arn}",
+    ]
+    subject = f"{step.scope_id}: {step.failed_cluster_id} failed and the failover did not succeed"
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", f"failed: {step.error.error}")
+
+
+def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_at: float | None) -> Announcement:
+    """An execution ended without a Catch: stopped, timed out, or by a fault in Standfast."""
+    lines = [
+        f"The execution {execution_arn} ended as {status} without telling anybody.",
+        (
+            f"The weights of {record.scope_id} are wanted as: {describe(record.desired.weights)} "
+            f"(version {record.desired.version}: {record.desired.reason})."
+        ),
+        "What was done: its lease was released"
+        + (f"; the next attempt may start at {at(retry_at)}." if retry_at else "; it held none."),
+        "What is left to do: look at the execution. If the active cluster is still down, the watch tries again.",
+    ]
+    subject = f"{record.scope_id}: a failover ended half-way ({status})"
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", f"ended: {status}")
+
+
+def drifted(scope_id: str, reason: str, *, repaired: bool) -> Announcement:
+    """Desired and actual weights differed."""
+    done = "They were put back." if repaired else "Nothing was changed."
+    subject = f"{scope_id}: the weights were {'repaired' if repaired else 'edited by hand'}"
+    return Announcement(Urgency.NOTICE, subject, f"{reason}. {done}", "ConfigDrifted", f"drift: {reason}")
+
+
+def cause_in_words(caught: Caught) -> str:
+    """The sentence in a caught error: Lambda puts it into JSON as errorMessage."""
+    try:
+        message = json.loads(caught.cause)["errorMessage"]
+    except (ValueError, KeyError, TypeError):
+        message = caught.cause or "no cause was given"
+    return f"{caught.error}: {message}"
+
+
+def at(moment: float) -> str:
+    """A moment for people: UTC, to the tenth of a second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-5] + " UTC"
+
+
+def _where(step: GiveUpStep) -> str:
+    if step.shift is not None and step.selection is not None:
+        return f"was moved to {step.selection.cluster_id} and stays there: it never goes back to what failed"
+    return f"stays where it was, on {step.failed_cluster_id}: nothing better is proven"

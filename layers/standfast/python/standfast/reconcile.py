@@ -1,0 +1,106 @@
+"""What keeps a scope right between failovers: actual weights are desired ones, and no lease outlives its holder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from standfast import announcements, failover, traffic
+from standfast.errors import FencedError
+from standfast.fleet import Automation
+from standfast.lease import HolderState
+from standfast.telling import tell
+from standfast.traffic import DriftAction
+
+if TYPE_CHECKING:
+    from standfast.announcements import Announcement
+    from standfast.ports import (
+        Executions,
+        IncidentStore,
+        LoadBalancer,
+        Messenger,
+        ScopeRecord,
+        ScopeStore,
+        View,
+        ViewStore,
+    )
+
+TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed"})
+"""The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """One scope with its ports. Every method may be repeated, and several may run at once."""
+
+    scope_id: str
+    views: ViewStore
+    scopes: ScopeStore
+    incidents: IncidentStore
+    balancer: LoadBalancer
+    executions: Executions
+    messenger: Messenger
+
+    def verify(self, now: float) -> str:
+        """Compare actual with desired weights and mend what is a stale write. Returns the finding in a sentence."""
+        view = self.views.view()
+        entry = view.applied.config.region(self.scope_id).bound_entry()
+        actual = self.balancer.read_weights(entry)
+        decision = traffic.decide_drift(self.scopes.read(self.scope_id).desired, actual)
+        if decision.action is DriftAction.NONE:
+            return decision.reason
+        repair = decision.action is DriftAction.REPAIR and view.switch.automation is Automation.RUN
+        if repair:
+            traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
+        self._tell(announcements.drifted(self.scope_id, decision.reason, repaired=repair), "drift", now)
+        return decision.reason
+
+    def recover(self, now: float) -> str:
+        """Release the lease of an execution that ended without releasing it, with a hold-down, and tell somebody."""
+        view = self.views.view()
+        holder = view.scope.lease.holder
+        if holder is None:
+            return "the lease is free"
+        if self.executions.holder_state(holder) is not HolderState.ENDED:
+            return f"{holder} holds the lease and is at work"
+        retry_at = self._release(view, now)
+        if retry_at is None:
+            return "somebody else was granted the lease meanwhile"
+        announcement = announcements.ended_half_way(view.scope, holder, "ended", retry_at)
+        self._tell(announcement, _name(holder), now)
+        return f"{holder} ended and held the lease; released"
+
+    def ended(self, execution_arn: str, status: str, error: str, now: float) -> str:
+        """An execution ended as FAILED, TIMED_OUT or ABORTED. Its lease is released; somebody is told, once."""
+        recovered = self.recover(now)
+        if error in TOLD:
+            return f"{recovered}; {execution_arn} told what happened itself"
+        announcement = announcements.ended_half_way(self.scopes.read(self.scope_id), execution_arn, status, None)
+        self._tell(announcement, _name(execution_arn), now)
+        return f"{recovered}; told of {execution_arn}"
+
+    def _release(self, view: View, now: float) -> float | None:
+        record: ScopeRecord = view.scope
+        attempts = record.attempts + 1
+        first = view.applied.config.failover.hold_down_seconds
+        retry_at = now + failover.hold_down_seconds(attempts, first)
+        try:
+            self.scopes.release(self.scope_id, token=record.lease.token, attempts=attempts, not_before=retry_at)
+        except FencedError:
+            return None
+        return retry_at
+
+    def _tell(self, announcement: Announcement, subject: str, now: float) -> None:
+        tell(
+            announcement,
+            incident_id=f"{self.scope_id}-{subject}",
+            scope_id=self.scope_id,
+            failed_cluster_id="",
+            incidents=self.incidents,
+            messenger=self.messenger,
+            now=now,
+        )
+
+
+def _name(execution_arn: str) -> str:
+    return execution_arn.rsplit(":", 1)[-1]

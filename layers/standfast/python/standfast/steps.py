@@ -1,0 +1,135 @@
+"""What `cluster_failover` is given and what its steps hand to each other, as validated at their edges.
+
+The state of the machine is one flat object that grows: a step adds its answer under its own name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from standfast.health import Verdict
+
+
+class ExecutionInput(BaseModel):
+    """The input of an execution. Unknown fields are refused: a typing error must not start something else.
+
+    `failed_since` and `detected_at` are seconds since the epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["failover", "preflight"]
+    scope_id: str = Field(min_length=1, description="the Region whose entry is to move")
+    failed_cluster_id: str | None = Field(default=None, min_length=1)
+    reason: str | None = Field(default=None, min_length=1, max_length=2000)
+    incident_id: str | None = Field(default=None, min_length=1, max_length=200)
+    failed_since: float | None = None
+    detected_at: float | None = None
+    trigger: str = Field(default="console", max_length=80)
+
+    @model_validator(mode="after")
+    def _a_failover_names_what_failed(self) -> ExecutionInput:
+        if self.mode == "failover" and not self.failed_cluster_id:
+            raise ValueError("failed_cluster_id is missing; name the cluster that the traffic must leave")
+        if self.mode == "failover" and not self.reason:
+            raise ValueError("reason is missing; say why in a sentence, it goes into the page")
+        return self
+
+
+class TakeLeaseInput(BaseModel):
+    """The execution's own names with its input as given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    execution_arn: str
+    execution_name: str
+    input: dict[str, object]
+
+
+class Plan(BaseModel):
+    """What TakeLease found and every later step reads.
+
+    `may_change` is False in a preflight and while the switch says observe: then each step does its reading, its
+    probing and its deciding, and changes nothing. `held_back` says why.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    mode: Literal["failover", "preflight"]
+    scope_id: str
+    execution_arn: str
+    incident_id: str
+    failed_cluster_id: str
+    reason: str
+    failed_since: float
+    detected_at: float
+    trigger: str
+    token: int
+    may_change: bool
+    held_back: str
+
+
+class SelectionAnswer(BaseModel):
+    """Where the traffic goes. `tried` are all candidates of this execution so far, this one last."""
+
+    cluster_id: str
+    reason: str
+    overload: str
+    tried: list[str]
+
+
+class ProofAnswer(BaseModel):
+    """A failover.Proof as JSON."""
+
+    cluster_id: str
+    answered: int
+    failure: str
+    verdict: Verdict
+    verdict_reason: str
+    assessed_at: float | None
+
+
+class ShiftAnswer(BaseModel):
+    """The weights as they were written and found. `shifted_at` is when they were found on the rule."""
+
+    version: int
+    weights: dict[str, int]
+    shifted_at: float
+
+
+class Caught(BaseModel):
+    """What a Catch puts at `$.error`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+class SelectStep(Plan):
+    """What SelectStandby reads. `selection` is there from the second candidate on."""
+
+    proofs: list[ProofAnswer]
+    selection: SelectionAnswer | None = None
+
+
+class ChosenStep(Plan):
+    """What the steps after SelectStandby read."""
+
+    selection: SelectionAnswer
+
+
+class DrainStep(ChosenStep):
+    """What the steps after ShiftTraffic read."""
+
+    shift: ShiftAnswer
+
+
+class GiveUpStep(Plan):
+    """What GiveUp reads: the plan, what was caught, and how far it came."""
+
+    error: Caught
+    selection: SelectionAnswer | None = None
+    shift: ShiftAnswer | None = None
