@@ -58,6 +58,13 @@ def ask(answer: bytes, *, hold: bool = False) -> Record:
     return asyncio.run(exchange())
 
 
+def free_port(address: str) -> int:
+    """One that no other test run uses at this moment."""
+    with socket.create_server((address, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 def wait_until(condition: Callable[[], bool], within_seconds: float = 10.0) -> None:
     deadline = time.monotonic() + within_seconds
     while not condition():
@@ -113,15 +120,16 @@ def test_silence_is_a_failure_at_each_of_its_deadlines(monkeypatch: pytest.Monke
 
 
 def test_a_port_where_nobody_listens_is_refused() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    record = asyncio.run(Service(f"http://127.0.0.1:{port}", None).request(0, "0-0", Arrival(0.0, "why", 8)))
+    url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    record = asyncio.run(Service(url, None).request(0, "0-0", Arrival(0.0, "why", 8)))
     assert (record.ok, record.status, record.failure) == (False, None, "refused")
 
 
 def test_every_request_through_the_front_door_is_recorded_and_a_dead_replica_is_felt(tmp_path: Path) -> None:
-    replica = Replica("127.14.1.10", 8000, tiny_model(1, tmp_path), log=tmp_path / "replica.log").start()
-    group = TargetGroup("blue", (Target("i-1", "127.14.1.10", 8000),), "/health", 5.0, 2.0, 2, 2)
+    replica = Replica(
+        "127.14.1.10", free_port("127.14.1.10"), tiny_model(1, tmp_path), log=tmp_path / "replica.log"
+    ).start()
+    group = TargetGroup("blue", (Target("i-1", replica.address, replica.port),), "/health", 5.0, 2.0, 2, 2)
     seen: list[Record] = []
     load = Load(Plan(clients=5, rate_per_second=50, seed=3), on_record=seen.append, log=tmp_path / "load.log")
     with FrontDoor(log=tmp_path / "door.log") as door, load:

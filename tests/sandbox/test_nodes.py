@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PORT = 8000
+    from sandbox.fleet.replica import Replica
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +47,22 @@ def clients() -> Iterator[tuple[Any, Any]]:
 
 @pytest.fixture
 def nodes(clients: tuple[Any, Any], tmp_path: Path) -> Iterator[Nodes]:
+    with socket.create_server(("", 0)) as free:  # free at every address
+        port = free.getsockname()[1]
     seeds = {"blue-cluster": 1, "green-cluster": 2}
     with Nodes(
         *clients,
         ("blue", "green"),
         models=lambda cluster_id: tiny_model(seeds[cluster_id], tmp_path),
-        engine_port=PORT,
+        engine_port=port,
         log_directory=tmp_path,
     ) as nodes:
         yield nodes.follow()
 
 
-def answers(address: str) -> bool:
+def answers(replica: Replica) -> bool:
     """Whether a replica answers there; raises ConnectionRefusedError when nothing listens."""
-    with socket.create_connection((address, PORT), timeout=1) as connection:
+    with socket.create_connection((replica.address, replica.port), timeout=1) as connection:
         connection.settimeout(0.3)
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: node\r\n\r\n")
         try:
@@ -69,26 +71,26 @@ def answers(address: str) -> bool:
             return False
 
 
-def addresses(nodes: Nodes, cluster_id: str) -> list[str]:
-    return [node.replica.address for node in nodes.nodes(cluster_id)]
+def replicas(nodes: Nodes, cluster_id: str) -> list[Replica]:
+    return [node.replica for node in nodes.nodes(cluster_id)]
 
 
 def test_a_cluster_is_killed_and_revived_and_the_other_stays(nodes: Nodes) -> None:
-    blue, green = addresses(nodes, "blue-cluster"), addresses(nodes, "green-cluster")
+    blue, green = replicas(nodes, "blue-cluster"), replicas(nodes, "green-cluster")
     assert (len(blue), len(green)) == (2, 1)
-    assert all(address.startswith("127.15.1.") for address in blue + green)
-    assert all(answers(address) for address in blue + green)
+    assert all(replica.address.startswith("127.15.1.") for replica in blue + green)
+    assert all(answers(replica) for replica in blue + green)
     nodes.kill("blue-cluster")
-    for address in blue:
+    for replica in blue:
         with pytest.raises(ConnectionRefusedError):
-            answers(address)
+            answers(replica)
     assert answers(green[0])
     nodes.revive("blue-cluster")
-    assert all(answers(address) for address in blue)
+    assert all(answers(replica) for replica in blue)
 
 
 def test_a_paused_cluster_connects_and_does_not_answer_until_it_is_revived(nodes: Nodes) -> None:
-    (green,) = addresses(nodes, "green-cluster")
+    (green,) = replicas(nodes, "green-cluster")
     nodes.pause("green-cluster")
     assert not answers(green)
     nodes.revive("green-cluster")
@@ -108,15 +110,15 @@ def test_nodes_follow_the_instances_of_their_groups(nodes: Nodes, clients: tuple
     assert lost.instance_id not in after
     assert not lost.replica.alive
     assert all(after[name] is node for name, node in before.items() if name != lost.instance_id)
-    assert all(answers(node.replica.address) for node in after.values())
+    assert all(answers(node.replica) for node in after.values())
 
 
 def test_closing_frees_every_address(nodes: Nodes) -> None:
-    bound = [node.replica.address for node in nodes.nodes()]
+    bound = [(node.replica.address, node.replica.port) for node in nodes.nodes()]
     nodes.close()
     assert nodes.nodes() == ()
     for address in bound:
-        socket.create_server((address, PORT)).close()
+        socket.create_server(address).close()
 
 
 def test_unknown_clusters_groups_and_untagged_instances_are_named(nodes: Nodes, clients: tuple[Any, Any]) -> None:

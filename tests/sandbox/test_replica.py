@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-ADDRESS, PORT = "127.12.1.10", 8000
+ADDRESS = "127.12.1.10"
 PROMPT = "Reply with one word."
+
+
+def free_port(address: str) -> int:
+    """One that no other test run uses at this moment."""
+    with socket.create_server((address, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(models: Path) -> Iterator[Replica]:
-    replica = Replica(ADDRESS, PORT, tiny_model(1, models), slots=2, log=models / "replica.log")
+    replica = Replica(ADDRESS, free_port(ADDRESS), tiny_model(1, models), slots=2, log=models / "replica.log")
     yield replica.start()
     replica.close()
 
@@ -128,7 +135,7 @@ def test_full_slots_make_requests_wait_while_health_answers_and_decodes_are_coun
 
 def test_a_paused_replica_connects_and_does_not_answer_until_it_is_resumed(replica: Replica) -> None:
     replica.pause()
-    with socket.create_connection((ADDRESS, PORT), timeout=1) as connection:
+    with socket.create_connection((ADDRESS, replica.port), timeout=1) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: replica\r\n\r\n")
         connection.settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -150,7 +157,7 @@ def test_a_killed_replica_refuses_and_its_streams_are_cut(replica: Replica) -> N
             list(lines)
     assert not replica.alive
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((ADDRESS, PORT), timeout=1)
+        socket.create_connection((ADDRESS, replica.port), timeout=1)
 
 
 def test_a_paused_replica_restarts_with_another_model(replica: Replica, models: Path) -> None:
@@ -164,7 +171,7 @@ def test_a_paused_replica_restarts_with_another_model(replica: Replica, models: 
 
 
 def test_a_port_that_is_taken_is_an_error(replica: Replica) -> None:
-    second = Replica(ADDRESS, PORT, replica.model)
+    second = Replica(ADDRESS, replica.port, replica.model)
     with pytest.raises(ChildError):
         second.start()
     assert not second.alive
