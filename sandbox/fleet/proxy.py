@@ -106,7 +106,8 @@ class Proxy:
         stays = (request.get("connection") or "").lower() != "close" and request.start[2] == "HTTP/1.1"
         choice = self._balancer.choose(request)
         tally = self._groups[choice.group] if choice.group is not None else Tally()
-        tally.counts["requests"] += 1
+        if choice.target is not None:
+            tally.counts["requests"] += 1
         exchange = asyncio.ensure_future(self._exchange(request, payload, choice, tally, writer, keep=stays))
         # The next thing to come from the client is its departure, or the first byte of its next request.
         following = asyncio.ensure_future(reader.read(1))

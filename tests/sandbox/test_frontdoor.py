@@ -209,6 +209,7 @@ def test_an_empty_group_is_503_and_no_rule_404(door: FrontDoor, client: httpx.Cl
     door.apply(Routing())
     assert client.get("/").status_code == 404
     after = door.counters().elb_status
+    assert (door.counters().groups["empty"].requests, door.counters().groups["empty"].elb_5xx) == (0, 1)
     assert [after[status] - before.get(status, 0) for status in (503, 404)] == [1, 1]
 
 
