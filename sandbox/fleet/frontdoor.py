@@ -28,9 +28,10 @@ _ANSWER_SECONDS: Final = 10.0
 class GroupCounters:
     """What has happened to the requests of one target group since the start, as CloudWatch's ELB metrics count it.
 
-    `requests` RequestCount (those for which a target was found); `target_2xx` ... HTTPCode_Target_2XX_Count ...; `elb_5xx` HTTPCode_ELB_5XX_Count (502, 503,
-    504); `connection_errors` TargetConnectionErrorCount; `client_closed` requests whose client left first (ALB's 460);
-    `cut` streams that the target did not end; `response_seconds` the sum of TargetResponseTime (until the headers).
+    `requests` RequestCount (those for which a target was found); `target_2xx` ... HTTPCode_Target_2XX_Count ...;
+    `elb_5xx` HTTPCode_ELB_5XX_Count (502, 503, 504); `connection_errors` TargetConnectionErrorCount; `client_closed`
+    requests whose client left first (ALB's 460); `cut` streams that the target did not end; `response_seconds` the sum
+    of TargetResponseTime (until the headers).
     """
 
     requests: int = 0
