@@ -1,0 +1,89 @@
+"""AWS's own latencies, as named parameters, and a record of each that was injected.
+
+On by default: no figure stands beside a real one without them.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+ELB_CALL: Final = "elb_call"
+ELB_PROPAGATION: Final = "elb_propagation"
+DYNAMODB: Final = "dynamodb"
+STATE_TRANSITION: Final = "state_transition"
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds. A change of a listener rule takes `elb_propagation` ± `elb_propagation_jitter` to reach all nodes."""
+
+    elb_call: float = 0.3
+    elb_propagation: float = 2.0
+    elb_propagation_jitter: float = 1.0
+    dynamodb: float = 0.01
+    state_transition: float = 0.05
+
+    @classmethod
+    def none(cls) -> Latencies:
+        """No latency at all: for tests of behaviour, never for a figure."""
+        return cls(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """One wait that AWS would have imposed. Times are `time.time()`.
+
+    `caller` is the role whose call waited, or empty. `detail` is the API action, or `<execution>/<state>`.
+    """
+
+    kind: str
+    caller: str
+    detail: str
+    started_at: float
+    ended_at: float
+
+
+class LatencyInjector:
+    """Sleeps and remembers. Safe to use from several threads."""
+
+    def __init__(self, latencies: Latencies, *, seed: int = 0) -> None:
+        self.latencies = latencies
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+        self._injections: list[Injection] = []
+
+    def sleep(self, kind: str, *, caller: str, detail: str) -> None:
+        """Wait as long as AWS would for this kind of thing, and record it."""
+        seconds = float(getattr(self.latencies, kind))
+        if seconds <= 0:
+            return
+        started_at = time.time()
+        time.sleep(seconds)
+        self._record(Injection(kind, caller, detail, started_at, time.time()))
+
+    def propagation(self) -> float:
+        """Draw one ELB propagation delay, in seconds, and record it as beginning now."""
+        middle, jitter = self.latencies.elb_propagation, self.latencies.elb_propagation_jitter
+        with self._lock:
+            seconds = max(0.0, middle + self._random.uniform(-jitter, jitter))
+        started_at = time.time()
+        self._record(Injection(ELB_PROPAGATION, "", "", started_at, started_at + seconds))
+        return seconds
+
+    def injections(self) -> tuple[Injection, ...]:
+        """All so far."""
+        with self._lock:
+            return tuple(self._injections)
+
+    def clear(self) -> None:
+        """Forget all so far."""
+        with self._lock:
+            self._injections.clear()
+
+    def _record(self, injection: Injection) -> None:
+        with self._lock:
+            self._injections.append(injection)
