@@ -139,7 +139,7 @@ def on_change(callback: Callable[[Routing], None], *, region: str = "us-east-1")
 
 
 def set_health_source(source: HealthSource | None) -> None:
-    """`source()` maps (target group ARN, target id, port) to initial, healthy or unhealthy; an absent one is initial."""
+    """`source()` maps (target group ARN, target id, port) to initial, healthy or unhealthy; absent: initial."""
     _seam.health = source
 
 

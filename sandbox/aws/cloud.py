@@ -1,0 +1,139 @@
+"""AWS on this machine: moto's backends in this process and behind a server on loopback, with every seam in place.
+
+One `Cloud` a process. What is deployed to it is what `sam deploy` deploys; nothing in it reaches a real account.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+from unittest import mock
+
+import boto3
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.server import ThreadedMotoServer
+from moto.ssm.models import Parameter, ssm_backends
+
+from sandbox.aws import consumption, load_balancing, resources, tables, templates
+from sandbox.aws.latency import Latencies, LatencyInjector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+# What stands for the layers that `sam build` builds. The dependencies are in the worker's interpreter already: the
+# same pinned packages, in .venv-runtime.
+BUILT_LAYERS: Final[Mapping[str, Path | None]] = {
+    "StandfastLayer": Path("layers/standfast"),
+    "DependenciesLayer": None,
+}
+# The image parameter that infrastructure/gpu-cluster.yaml reads: AWS publishes it, moto does not.
+DEEP_LEARNING_IMAGE: Final = (
+    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
+)
+_ARTEFACTS: Final = "sandbox-artefacts"
+_MOTO: Final = {"stepfunctions": {"execute_state_machine": True}, "iam": {"load_aws_managed_policies": True}}
+
+
+class Cloud:
+    """A context manager. `runtime_python`: the interpreter of the workers; it holds what a Lambda holds, no more."""
+
+    def __init__(
+        self,
+        *,
+        region: str = "us-east-1",
+        latencies: Latencies | None = None,
+        seed: int = 0,
+        log_directory: Path,
+        runtime_python: Path,
+    ) -> None:
+        self.region = region
+        self.latency = LatencyInjector(latencies or Latencies(), seed=seed)
+        self._clients: dict[str, Any] = {}
+        self._log_directory = log_directory
+        self._runtime_python = runtime_python
+        log_directory.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch.dict(os.environ, _fake_environment(region), clear=True))
+            stack.enter_context(mock_aws(config=_MOTO))
+            stack.callback(load_balancing.reset)
+            self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+            self._server.start()
+            stack.callback(self._server.stop)
+            host, port = self._server.get_host_and_port()
+            self.endpoint_url = f"http://{host}:{port}"
+            self._install_seams()
+            self._session: Any = boto3.Session(region_name=region)
+            self.client("s3").create_bucket(Bucket=_ARTEFACTS, **_location(region))
+            self._publish_image()
+            self._open = stack.pop_all()
+
+    def client(self, service: str) -> Any:
+        """An administrator's client in this process: subject to no role and no latency. Safe to share by threads."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service)
+        return self._clients[service]
+
+    def deploy(
+        self,
+        stack_name: str,
+        template: Path,
+        parameters: Mapping[str, str],
+        *,
+        layers: Mapping[str, Path | None] = BUILT_LAYERS,
+    ) -> dict[str, str]:
+        """Creates or updates a stack from a template, SAM or not, and gives its outputs.
+
+        `layers`: what stands for the layers that `sam build` builds, see `templates.expand`. Raises what
+        `templates.deploy` raises: everything that is not consumed, or that failed, by name.
+        """
+        return templates.deploy(self.client, stack_name, template, parameters, bucket=_ARTEFACTS, layers=layers)
+
+    def close(self) -> None:
+        """Ends workers, ticker and server, and forgets everything. May be called again."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
+
+    def _install_seams(self) -> None:
+        tables.install()
+        load_balancing.install(injector=self.latency)
+        resources.install(consumption.TYPES.values())
+
+    def _publish_image(self) -> None:
+        """Parameter Store refuses names that begin with /aws to everybody but AWS, so it goes round the API."""
+        image = self.client("ec2").register_image(Name="deep-learning-base", RootDeviceName="/dev/sda1")["ImageId"]
+        ssm_backends[DEFAULT_ACCOUNT_ID][self.region]._parameters[DEEP_LEARNING_IMAGE].append(
+            Parameter(
+                account_id=DEFAULT_ACCOUNT_ID, name=DEEP_LEARNING_IMAGE, value=image, parameter_type="String",
+                description=None, allowed_pattern=None, keyid=None, last_modified_date=0.0, version=1,
+                data_type="aws:ec2:image",
+            )
+        )  # fmt: skip
+
+
+def _fake_environment(region: str) -> dict[str, str]:
+    """This process's environment with no trace of a real account in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # Else DynamoDB's endpoint holds the account id, which moto does not know.
+        "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+    }
+
+
+def _location(region: str) -> dict[str, Any]:
+    return {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
