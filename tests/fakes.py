@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
-from standfast.fleet import Entry
+from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
+from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.lease import HolderState, Lease, released
-from standfast.ports import ScopeRecord
+from standfast.ports import AppliedConfig, Clock, Incident, ScopeRecord, Switch, View
 from standfast.traffic import Desired, Weights
+
+
+class Faults:
+    """Errors to be raised by name of a method: `fail("view", UnavailableError("down"), times=2)`."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, list[Exception]] = defaultdict(list)
+        self._down: dict[str, Exception] = {}
+
+    def fail(self, method: str, error: Exception, *, times: int | None = None) -> None:
+        """Raise in the next calls of a method: so many times, or until `mend`."""
+        if times is None:
+            self._down[method] = error
+        else:
+            self._due[method] += [error] * times
+
+    def mend(self, method: str) -> None:
+        """The method answers again."""
+        self._down.pop(method, None)
+        self._due.pop(method, None)
+
+    def check(self, method: str) -> None:
+        """Raise what is due."""
+        if self._due[method]:
+            raise self._due[method].pop(0)
+        if method in self._down:
+            raise self._down[method]
 
 
 class FakeScopeStore:
@@ -57,6 +87,8 @@ class FakeExecutions:
         self.running = set(running)
         self.silent = False
         self.started: dict[str, Mapping[str, object]] = {}
+        self.refused: list[str] = []
+        self.faults = Faults()
 
     def holder_state(self, execution_arn: str) -> HolderState:
         if self.silent:
@@ -64,7 +96,9 @@ class FakeExecutions:
         return HolderState.RUNNING if execution_arn in self.running else HolderState.ENDED
 
     def start_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        self.faults.check("start_failover")
         if name in self.started:
+            self.refused.append(name)
             return False
         self.started[name] = payload
         return True
@@ -83,3 +117,198 @@ class FakeLoadBalancer:
     def write_weights(self, entry: Entry, weights: Weights) -> None:
         self.writes.append(dict(weights))
         self.weights = dict(weights)
+
+
+class FakeClusterTable:
+    """ConfigStore, EvidenceStore, WatchStore and IncidentStore over one View. Scope writes go to a FakeScopeStore."""
+
+    def __init__(self, known: View) -> None:
+        self.known = known
+        self.generation = known.relay
+        self.incidents: dict[str, Incident] = {}
+        self.written: list[Assessment] = []
+        self.faults = Faults()
+
+    def view(self) -> View:
+        self.faults.check("view")
+        return self.known
+
+    def enter(self) -> int:
+        self.faults.check("enter")
+        self.generation += 1
+        return self.generation
+
+    def take_over(self, generation: int) -> None:
+        self.faults.check("take_over")
+        self.known = replace(self.known, relay=max(self.known.relay, generation))
+
+    def write_assessments(self, assessments: Sequence[Assessment]) -> None:
+        self.faults.check("write_assessments")
+        self.written += assessments
+        last = dict(self.known.assessments)
+        for assessment in assessments:
+            before = last.get(assessment.cluster_id)
+            if before is None or before.assessed_at < assessment.assessed_at:
+                last[assessment.cluster_id] = assessment
+        self.known = replace(self.known, assessments=last)
+
+    def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
+        self.faults.check("write_replicas")
+        self.known = replace(self.known, replicas=dict(replicas))
+
+    def read_config(self) -> AppliedConfig:
+        self.faults.check("read_config")
+        return self.known.applied
+
+    def write_config(self, config: FleetConfig, *, seen_version: int) -> AppliedConfig:
+        self.faults.check("write_config")
+        if self.known.applied.version != seen_version:
+            raise ConflictError(f"the FleetConfig is no longer at version {seen_version}")
+        self.known = replace(self.known, applied=AppliedConfig(seen_version + 1, config))
+        return self.known.applied
+
+    def read_switch(self) -> Switch:
+        self.faults.check("read_switch")
+        return self.known.switch
+
+    def write_switch(self, switch: Switch) -> None:
+        self.faults.check("write_switch")
+        self.known = replace(self.known, switch=switch)
+
+    def outcome(self, incident_id: str) -> str | None:
+        self.faults.check("outcome")
+        told = self.incidents.get(incident_id)
+        return told.outcome if told else None
+
+    def record(self, incident: Incident) -> None:
+        self.faults.check("record")
+        self.incidents[incident.incident_id] = incident
+
+
+class FakeInventory:
+    """Registered replicas, as a test sets them."""
+
+    def __init__(self, registered: Mapping[str, Sequence[ReplicaAddress]]) -> None:
+        self.registered = dict(registered)
+        self.faults = Faults()
+
+    def replicas(self, entry: Entry) -> Mapping[str, Sequence[ReplicaAddress]]:
+        self.faults.check("replicas")
+        return {cluster_id: self.registered.get(cluster_id, ()) for cluster_id in entry.target_groups}
+
+
+class FakeMessenger:
+    """Remembers what was told, in order."""
+
+    def __init__(self) -> None:
+        self.pages: list[tuple[str, str]] = []
+        self.notices: list[tuple[str, str]] = []
+        self.events: list[tuple[str, Mapping[str, object]]] = []
+        self.faults = Faults()
+
+    def page(self, subject: str, text: str) -> None:
+        self.faults.check("page")
+        self.pages.append((subject, text))
+
+    def notice(self, subject: str, text: str) -> None:
+        self.faults.check("notice")
+        self.notices.append((subject, text))
+
+    def event(self, detail_type: str, detail: Mapping[str, object]) -> None:
+        self.faults.check("event")
+        self.events.append((detail_type, detail))
+
+
+class FakeClock:
+    """The running event loop's time (virtual in tests/virtual_time.py), counted from `origin`."""
+
+    def __init__(self, origin: float) -> None:
+        self.origin = origin
+
+    def now(self) -> float:
+        return self.origin + asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a server answers a canary: after `seconds`, with this outcome. The deadline cuts it short.
+
+    `progress` is its counter of decoded work at a time (seconds since the epoch), None when it does not say.
+    """
+
+    outcome: Outcome = Outcome.ANSWERED
+    seconds: float = 0.02
+    detail: str = ""
+    progress: Callable[[float], float | None] = lambda _now: None
+
+
+ANSWERS = Behaviour()
+REFUSES = Behaviour(Outcome.REFUSED, 0.001)
+HANGS = Behaviour(seconds=float("inf"))
+BAD_GATEWAY = Behaviour(Outcome.BAD_STATUS, 0.005, "502")
+
+
+class FakeProber:
+    """Servers by URL that answer as they behave now. A request under way notices when its server is changed."""
+
+    def __init__(self, clock: Clock, default: Behaviour = ANSWERS) -> None:
+        self._clock = clock
+        self._default = default
+        self._behaviours: dict[tuple[str, str], Behaviour] = {}
+        self._queued: dict[str, int | None] = {}
+        self._changed = asyncio.Event()
+        self.asked: list[tuple[str, str]] = []
+        self.progress_read: list[str] = []
+
+    def set(self, url: str, behaviour: Behaviour, *, probe_header: str = "") -> None:
+        """Change how a server behaves from now on. `probe_header` is that of a probe rule of the entry."""
+        self._behaviours[url, probe_header] = behaviour
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def set_in_flight(self, url: str, count: int | None) -> None:
+        """Change how many requests a server says that it holds."""
+        self._queued[url] = count
+
+    async def ask(
+        self, url: str, model: str, canary: Canary, *, headers: Mapping[str, str] | None = None, progress: bool = False
+    ) -> EndpointProbe:
+        header = "".join((headers or {}).values())
+        began = self._clock.now()
+        self.asked.append((url, header))
+        if progress:
+            self.progress_read.append(url)
+        counter = self._behaviour(url, header).progress(began) if progress else None
+        behaviour, took = await self._answer(url, header, began, canary.deadline_seconds)
+        first_token: float | None = None
+        outcome, detail = behaviour.outcome, behaviour.detail
+        if took >= canary.deadline_seconds:
+            outcome, detail = Outcome.TIMED_OUT, f"{canary.deadline_seconds:g} s"
+        elif outcome is Outcome.ANSWERED:
+            first_token = took
+            outcome = Outcome.SLOW if took > canary.first_token_seconds else Outcome.ANSWERED
+        return EndpointProbe(began, self._clock.now(), outcome, detail, first_token, counter)
+
+    async def in_flight(self, url: str) -> int | None:
+        return self._queued.get(url, 0)
+
+    def _behaviour(self, url: str, header: str) -> Behaviour:
+        return self._behaviours.get((url, header), self._default)
+
+    async def _answer(self, url: str, header: str, began: float, deadline: float) -> tuple[Behaviour, float]:
+        """Wait until the server, as it behaves by then, answers; or until the deadline."""
+        behaviour, asked_anew = self._behaviour(url, header), began
+        while True:
+            due = min(asked_anew + behaviour.seconds, began + deadline)
+            changed = self._changed
+            try:
+                async with asyncio.timeout(max(0.0, due - self._clock.now())):
+                    await changed.wait()
+            except TimeoutError:
+                return behaviour, self._clock.now() - began
+            now_behaves = self._behaviour(url, header)
+            if now_behaves is not behaviour:
+                behaviour, asked_anew = now_behaves, self._clock.now()
