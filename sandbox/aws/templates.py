@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 import zipfile
 from dataclasses import dataclass, field
@@ -230,6 +231,7 @@ class _ManagedPolicies:
 
 
 def _without_sam(template: Path, document: dict[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # at exit it warns of metrics that it has not sent
     try:
         expanded: dict[str, Any] = transform(document, dict(parameters), _ManagedPolicies())
     except InvalidDocumentException as error:
