@@ -120,11 +120,9 @@ class Cloud:
 
 
 def _fake_environment(region: str) -> dict[str, str]:
-    """This process's environment with no trace of a real account in it."""
+    """This process's environment with no trace of a real account in it. `mock_aws` adds credentials that are none."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return kept | {
-        "AWS_ACCESS_KEY_ID": "sandbox",
-        "AWS_SECRET_ACCESS_KEY": "sandbox",
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
@@ -16,9 +16,12 @@ from sandbox.aws import load_balancing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sandbox.aws.latency import LatencyInjector
     from sandbox.fleet.routing import Routing
 
 REGION = "us-east-1"
+# Shared, for a session reads the services' descriptions anew.
+SESSION: Any = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
 
 
 @dataclass
@@ -57,11 +60,10 @@ def delays() -> Delays:
 
 @pytest.fixture
 def entry(delays: Delays) -> Iterator[Entry]:
-    load_balancing.install(injector=delays)  # type: ignore[arg-type]  # it asks for propagation() only
-    load_balancing.install(injector=delays)  # type: ignore[arg-type]  # it asks for propagation() only
+    load_balancing.install(injector=cast("LatencyInjector", delays))
+    load_balancing.install(injector=cast("LatencyInjector", delays))
     with mock_aws():
-        session: Any = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        ec2, elb = session.client("ec2"), session.client("elbv2")
+        ec2, elb = SESSION.client("ec2"), session.client("elbv2")
         vpc = ec2.create_vpc(CidrBlock="127.12.0.0/16")["Vpc"]["VpcId"]
         subnets = [
             ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.12.{i}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"]

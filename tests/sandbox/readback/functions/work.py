@@ -1,0 +1,1 @@
+"""A function that is deployed and read back, never run."""
