@@ -5,7 +5,7 @@ UV = UV_PYTHON_DOWNLOADS=never .venv/bin/uv
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install sandbox test lint unit bench figures requirements clean
+.PHONY: help install sandbox test lint unit bench figures schema requirements clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ unit: install
 
 bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, the figures of the README
 	$(BIN)/python -m sandbox bench
+
+schema: .venv/installed ## Write the JSON Schema of FleetConfig
+	$(BIN)/python -m sandbox schema > docs/fleet-config.schema.json
 
 figures: .venv/installed .venv-runtime/installed ## The main job's figures: 20 runs of each scenario, as JSON in build/
 	@mkdir -p build
