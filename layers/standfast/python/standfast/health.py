@@ -38,6 +38,8 @@ class Outcome(StrEnum):
 
 
 PASSED = frozenset({Outcome.ANSWERED, Outcome.SLOW})
+EXCUSED = frozenset({Outcome.TIMED_OUT, Outcome.BAD_STATUS})
+"""What a saturated engine answers: nothing in time, or 429 or 503. Forward progress says that it is not dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,11 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
     said = f"{len(failed)} of {limits.failures} probes failed: {_outcome(last)}"
     if len(failed) < limits.failures:
         return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)
-    if moved := _progress(failed):
+    moved = _progress(failed[-limits.failures :])
+    if moved is None:
+        alike = f"{said}; its counter was read once, so saturated and wedged look alike"
+        return Judgement(Verdict.DEGRADED, alike, since=failed[0].started_at)
+    if moved:
         return Judgement(
             Verdict.DEGRADED, f"saturated, not dead: {said}, but {moved:g} decode steps were made meanwhile"
         )
@@ -137,7 +143,7 @@ def assess(cluster_id: str, evidence: Evidence, expected: int, limits: Detection
 
     `expected` is the number of replicas that FleetConfig names; replicas that are not registered do not pass.
     """
-    judged = {replica: judge_replica(probes, limits, now) for replica, probes in evidence.replicas.items()}
+    judged = {replica: judge_replica(probes, limits, now) for replica, probes in sorted(evidence.replicas.items())}
     entry = judge_entry(evidence.entry, limits, now)
     verdicts = [judgement.verdict for judgement in judged.values()]
     passing = sum(verdict in (Verdict.HEALTHY, Verdict.DEGRADED) for verdict in verdicts)
@@ -190,12 +196,17 @@ def _failed_in_a_row(probes: Sequence[EndpointProbe]) -> list[EndpointProbe]:
     return failed
 
 
-def _progress(failed: Sequence[EndpointProbe]) -> float:
-    """How much the engine's counter grew over the failed probes. A refused connection makes no progress."""
-    read = [probe.progress for probe in failed if probe.progress is not None]
-    if len(read) < 2 or failed[-1].progress is None:
+def _progress(failed: Sequence[EndpointProbe]) -> float | None:
+    """How much the engine's counter grew over the failed probes, the last of N: None when it was read only once.
+
+    Only lateness is excused by it: an engine that serves another model is busy too. An engine that does not say its
+    counter any more makes no progress.
+    """
+    last = failed[-1]
+    if last.outcome not in EXCUSED or last.progress is None:
         return 0.0
-    return max(0.0, read[-1] - read[0])
+    read = [probe.progress for probe in failed if probe.progress is not None]
+    return max(0.0, read[-1] - read[0]) if len(read) > 1 else None
 
 
 def _outcome(probe: EndpointProbe) -> str:
