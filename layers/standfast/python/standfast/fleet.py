@@ -18,6 +18,8 @@ from standfast.errors import InvalidInputError, UnknownClusterError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic_core import ErrorDetails
+
 
 class Role(StrEnum):
     """What a cluster is there for at this moment. Roles change: identify a cluster by its id."""
@@ -59,11 +61,14 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
+_IDENTIFIER = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
 _ARN = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"
-RuleArn = Annotated[str, Field(pattern=_ARN + r"listener-rule/app/.+$")]
-TargetGroupArn = Annotated[str, Field(pattern=_ARN + r"targetgroup/.+$")]
+_RULE_ARN = _ARN + r"listener-rule/app/.+$"
+_TARGET_GROUP_ARN = _ARN + r"targetgroup/.+$"
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]
+RuleArn = Annotated[str, Field(pattern=_RULE_ARN)]
+TargetGroupArn = Annotated[str, Field(pattern=_TARGET_GROUP_ARN)]
 
 
 class _Document(BaseModel):
@@ -99,6 +104,16 @@ class Detection(_Document):
     failures: int = Field(default=3, ge=2, le=10, description="direct probes in a row that make a replica unhealthy")
     entry_failures: int = Field(default=2, ge=1, le=10, description="probes through the entry that must agree")
     fresh_seconds: float = Field(default=10, ge=3, le=60, description="older evidence proves nothing")
+
+    @model_validator(mode="after")
+    def _failures_are_remembered(self) -> Detection:
+        most = max(self.failures, self.entry_failures)
+        if self.fresh_seconds < most:
+            raise ValueError(
+                f"fresh_seconds is below {most}: at a probe a second, failures would be too old before they are "
+                "enough; raise it"
+            )
+        return self
 
 
 class Failover(_Document):
@@ -194,6 +209,12 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 _MENDS = {
     "missing": "is missing; add it",
     "extra_forbidden": "is not a known field; remove it or mend its spelling",
+    "dict_type": "is not a mapping; write `name: value` below it",
+}
+_PATTERN_MENDS = {
+    _IDENTIFIER: "is no identifier; use 2 to 32 of a-z, 0-9 and -, beginning with a letter and not ending with -",
+    _RULE_ARN: "is not the ARN of an Application Load Balancer's listener rule; copy it from the rule",
+    _TARGET_GROUP_ARN: "is not the ARN of a target group; copy it from the target group",
 }
 
 
@@ -202,7 +223,7 @@ def parse_input(model: type[ModelT], document: Mapping[str, Any], what: str) -> 
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        lines = [f"{_path(item['loc'])} {_mend(item['type'], item['msg'])}" for item in error.errors()]
+        lines = [f"{_path(item['loc'])} {_mend(item)}" for item in error.errors()]
         raise InvalidInputError(f"{what}: " + "; ".join(lines)) from error
 
 
@@ -210,5 +231,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) or "the document"
 
 
-def _mend(kind: str, message: str) -> str:
-    return _MENDS.get(kind) or "- " + message.removeprefix("Value error, ")
+def _mend(found: ErrorDetails) -> str:
+    pattern = found.get("ctx", {}).get("pattern")
+    known = _PATTERN_MENDS.get(pattern) if pattern else _MENDS.get(found["type"])
+    return known or "- " + found["msg"].removeprefix("Value error, ")
