@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0
-"""How old a written assessment may get while the verdict stays the same: half of the age at which it proves nothing."""
+"""How old a written assessment may get while the verdict stays the same, or half of the age at which it proves nothing.
+
+It is written by the pass that comes nearest to it.
+"""
 REMEMBERED = 12
 """Probes kept per path: more than the largest M of M-of-N."""
 UNDER_WAY = 3
@@ -75,7 +78,7 @@ class Watch:
         self._executions = executions
         self._prober = prober
         self._clock = clock
-        self._probes: dict[_Path, deque[EndpointProbe]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self._probes: dict[_Path, deque[EndpointProbe]] = {}
         self._under_way: dict[_Path, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
         self._view: View | None = None
@@ -123,28 +126,32 @@ class Watch:
 
     def _begin_pass(self, view: View) -> list[asyncio.Task[None]]:
         paths = list(_paths(self._scope_id, view))
-        for gone in set(self._probes) - set(paths):
-            del self._probes[gone]
+        self._probes = {path: self._probes.get(path, deque(maxlen=REMEMBERED)) for path in paths}
         return [self._spawn(self._probe(path, view)) for path in paths if self._under_way[path] < UNDER_WAY]
 
     async def _probe(self, path: _Path, view: View) -> None:
-        """Probe once; a first failure is asked again at once, not a second later."""
+        """Probe once; a first failure is asked again at once, not a second later.
+
+        The engine's counter is read once a probe has failed or is late: what moved between two readings tells a
+        saturated engine from a wedged one. A probe that ends after its path is gone is forgotten with the path.
+        """
         model = view.applied.config.model
         headers = {PROBE_HEADER: path.cluster_id} if path.is_entry else None
+        known = self._probes[path]
         self._under_way[path] += 1
         try:
             for _ in range(2):
-                before = self._probes[path]
-                suspect = bool(before) and not before[-1].passed
+                suspect = bool(known) and not known[-1].passed
+                late = self._under_way[path] > 1
                 probe = await self._prober.ask(
                     path.url,
                     model.name,
                     model.canary,
                     headers=headers,
-                    progress=suspect and not path.is_entry,
+                    progress=(suspect or late) and not path.is_entry,
                 )
                 first_failure = not probe.passed and not suspect
-                self._probes[path].append(probe)
+                known.append(probe)
                 if not probe.passed:
                     self._judge()
                 if not first_failure:
@@ -222,13 +229,16 @@ class Watch:
 
     async def _write(self) -> None:
         """Write the assessments whose verdict changed or whose last writing is getting old."""
+        if self._view is None:
+            return
         now = self._clock.now()
+        old = min(WRITE_SECONDS, self._view.applied.config.detection.fresh_seconds / 2) - PASS_SECONDS / 2
         due = [
             assessment
             for cluster_id, assessment in self.assessments().items()
             if (before := self._written.get(cluster_id)) is None
             or before[0] is not assessment.verdict
-            or now - before[1] >= WRITE_SECONDS
+            or now - before[1] >= old
         ]
         if not due:
             return
@@ -253,8 +263,8 @@ class Watch:
             logger.error("a part of the watch failed", exc_info=fault)
 
     async def _finish(self) -> None:
-        """Wait for what is under way: a failover that was decided is started."""
-        if self._tasks:
+        """Wait for what is under way, and for what that begins: a failover that was decided is started."""
+        while self._tasks:
             await asyncio.wait(self._tasks)
 
 

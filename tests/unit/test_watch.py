@@ -1,0 +1,552 @@
+"""The watch in virtual time: how soon it starts a failover, what starts none, and the relay between two runs.
+
+Every call to the table and to Step Functions takes 10 ms, as DynamoDB does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from standfast.errors import AccessDeniedError, CorruptStateError, ThrottledError, UnavailableError
+from standfast.fleet import Automation, FleetConfig, ReplicaAddress
+from standfast.health import Outcome, Verdict
+from standfast.ports import View
+from standfast.watch import PROBE_HEADER, Watch, WatchReport
+from tests import virtual_time
+from tests.builders import ACTIVE, ENTRY_URL, EXECUTION, NOW, SCOPE, STANDBY, addresses, fleet, lease, record, view
+from tests.fakes import (
+    ANSWERS,
+    BAD_GATEWAY,
+    HANGS,
+    REFUSES,
+    Behaviour,
+    FakeClock,
+    FakeClusterTable,
+    FakeExecutions,
+    FakeProber,
+)
+
+NAME = "us-east-1-use1-a-v7-a0"
+PHASES = [3.03, 3.1, 3.25, 3.5, 3.75, 3.99]
+"""When something breaks, in seconds after the watch began: at several places between two passes."""
+
+
+class World:
+    """A fleet, its table and the watches over it."""
+
+    def __init__(self, known: View | None = None) -> None:
+        self.clock = FakeClock(NOW)
+        self.prober = FakeProber(self.clock)
+        self.table = FakeClusterTable(known or view())
+        self.executions = FakeExecutions()
+
+    def watch(self) -> Watch:
+        return Watch(SCOPE, self.table, self.table, self.executions, self.prober, self.clock)
+
+    def begin(self, seconds: float = 60.0) -> asyncio.Task[WatchReport]:
+        return asyncio.create_task(self.watch().run(self.clock.now() + seconds))
+
+    def replicas(self, behaviour: Behaviour, cluster_id: str = ACTIVE, count: int = 4) -> None:
+        """How the replicas behave from now on."""
+        for address in addresses(cluster_id, count):
+            self.prober.set(address.url, behaviour)
+
+    def entry(self, behaviour: Behaviour, cluster_id: str = ACTIVE) -> None:
+        """How the probe rule of a cluster behaves from now on."""
+        self.prober.set(ENTRY_URL, behaviour, probe_header=cluster_id)
+
+    def die(self) -> None:
+        """The active cluster's processes are gone: connections are refused, the load balancer answers 502."""
+        self.replicas(REFUSES)
+        self.entry(BAD_GATEWAY)
+
+    def wedge(self, progress: Callable[[float], float | None] = lambda _now: None) -> None:
+        """The active cluster's engines accept and never answer, with a counter that says so or nothing."""
+        self.replicas(replace(HANGS, progress=progress))
+        self.entry(HANGS)
+
+    def heal(self) -> None:
+        self.replicas(ANSWERS)
+        self.entry(ANSWERS)
+
+    def started_after(self, moment: float) -> float:
+        """Seconds from a moment of the loop's time to the decision to start."""
+        (payload,) = self.executions.started.values()
+        return float(str(payload["detected_at"])) - self.clock.origin - moment
+
+
+def play(script: Callable[[World], Awaitable[None]], world: World | None = None) -> World:
+    """Run a script against a world in virtual time."""
+    world = world or World()
+
+    async def scene() -> None:
+        await script(world)
+
+    virtual_time.run(scene(), call_seconds=0.01)
+    return world
+
+
+def breaks(how: Callable[[World], None], at: float, then: float = 12.0) -> World:
+    """A watch runs, something breaks at a time, and is left alone for a while."""
+
+    async def script(world: World) -> None:
+        run = world.begin(at + then)
+        await asyncio.sleep(at)
+        how(world)
+        await run
+
+    return play(script)
+
+
+# Detection
+
+
+@pytest.mark.parametrize("at", PHASES)
+def test_refused_replicas_are_found_within_two_seconds(at: float) -> None:
+    world = breaks(World.die, at)
+    assert list(world.executions.started) == [NAME]
+    assert world.started_after(at) <= 2.0
+
+
+@pytest.mark.parametrize("at", PHASES)
+@pytest.mark.parametrize("counter", [None, 512.0], ids=["silent", "counter stands still"])
+def test_wedged_replicas_are_found_within_four_seconds(at: float, counter: float | None) -> None:
+    world = breaks(lambda world: world.wedge(lambda _now: counter), at)
+    assert list(world.executions.started) == [NAME]
+    assert world.started_after(at) <= 4.0
+
+
+@pytest.mark.parametrize("at", PHASES)
+def test_saturated_replicas_start_nothing(at: float) -> None:
+    """Nothing answers in time, and the engines decode: shedding helps, leaving does not."""
+    world = breaks(lambda world: world.wedge(lambda now: 30 * (now - NOW)), at)
+    assert not world.executions.started
+    assert world.table.known.assessments[ACTIVE].verdict is Verdict.DEGRADED
+    assert "saturated, not dead" in world.table.known.assessments[ACTIVE].reason
+
+
+def test_engines_that_wedge_after_having_been_saturated_are_found() -> None:
+    wedged_at = 12.3
+    counter = lambda now: 30 * min(now - NOW, wedged_at)  # noqa: E731 - a counter that stops
+    world = breaks(lambda world: world.wedge(counter), 3.3, then=20)
+    assert world.started_after(wedged_at) <= 5.0
+
+
+def test_what_is_started_says_what_failed_since_when_and_why() -> None:
+    world = breaks(World.die, 3.25)
+    (payload,) = world.executions.started.values()
+    since = float(str(payload["failed_since"])) - NOW
+    assert 3.25 <= since <= 4.3
+    assert payload == {
+        "mode": "failover",
+        "scope_id": SCOPE,
+        "incident_id": "us-east-1-use1-a-v7",
+        "failed_cluster_id": ACTIVE,
+        "reason": "use1-a is dead: 1 of 4 replicas pass; 3 of 3 probes failed: connection refused; "
+        "through the entry 2 probes failed: an error status (502)",
+        "failed_since": payload["failed_since"],
+        "detected_at": payload["detected_at"],
+        "trigger": "watch",
+    }
+
+
+# What starts nothing
+
+
+@pytest.mark.parametrize("at", PHASES)
+def test_a_single_failed_probe_starts_nothing(at: float) -> None:
+    async def script(world: World) -> None:
+        run = world.begin(12)
+        await asyncio.sleep(at)
+        world.die()
+        await asyncio.sleep(0.8)
+        world.heal()
+        await run
+
+    world = play(script)
+    assert not world.executions.started
+    assert world.table.known.assessments[ACTIVE].verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("at", PHASES)
+def test_a_spike_of_two_seconds_starts_nothing(at: float) -> None:
+    async def script(world: World) -> None:
+        run = world.begin(14)
+        await asyncio.sleep(at)
+        world.wedge()
+        await asyncio.sleep(2)
+        world.heal()
+        await run
+
+    assert not play(script).executions.started
+
+
+def test_one_dead_replica_of_four_starts_nothing() -> None:
+    world = breaks(lambda world: world.prober.set(addresses(ACTIVE, 1)[0].url, REFUSES), 3.5)
+    assert not world.executions.started
+    assert world.table.known.assessments[ACTIVE].reason.startswith("3 of 4 replicas pass")
+
+
+@pytest.mark.parametrize("how", [lambda world: world.replicas(REFUSES), lambda world: world.entry(BAD_GATEWAY)])
+def test_one_path_alone_starts_nothing(how: Callable[[World], None]) -> None:
+    world = breaks(how, 3.5)
+    assert not world.executions.started
+    assert world.table.known.assessments[ACTIVE].verdict is Verdict.DEGRADED
+
+
+def test_a_dead_standby_starts_nothing_and_is_known() -> None:
+    def standby_dies(world: World) -> None:
+        world.replicas(REFUSES, STANDBY, 2)
+        world.entry(BAD_GATEWAY, STANDBY)
+
+    world = breaks(standby_dies, 3.5)
+    assert not world.executions.started
+    assert world.table.known.assessments[STANDBY].verdict is Verdict.UNHEALTHY
+
+
+@pytest.mark.parametrize(
+    "known",
+    [view(automation=Automation.OFF), view(record(held=lease(4, EXECUTION))), view(record(not_before=NOW + 3600))],
+    ids=["switched off", "at work", "held down"],
+)
+def test_what_holds_a_failover_back_holds_the_watch_back(known: View) -> None:
+    async def script(world: World) -> None:
+        world.die()
+        await world.begin(10)
+
+    assert not play(script, World(known)).executions.started
+
+
+def test_the_end_of_the_hold_down_starts_the_next_attempt() -> None:
+    async def script(world: World) -> None:
+        world.die()
+        await world.begin(20)
+
+    world = play(script, World(view(record(attempts=1, not_before=NOW + 10))))
+    assert list(world.executions.started) == ["us-east-1-use1-a-v7-a1"]
+    assert 10 <= world.started_after(0) <= 11.1
+
+
+def test_observing_starts_an_execution_of_another_name() -> None:
+    async def script(world: World) -> None:
+        world.die()
+        await world.begin(8)
+
+    world = play(script, World(view(automation=Automation.OBSERVE)))
+    assert list(world.executions.started) == [f"{NAME}-observed"]
+
+
+# Two watches and the relay
+
+
+def test_two_watches_start_the_same_incident_once() -> None:
+    async def script(world: World) -> None:
+        older = world.begin(30)
+        await asyncio.sleep(5.4)
+        world.wedge()
+        later = world.begin(12)  # its first pass takes long: both watch meanwhile
+        await asyncio.gather(older, later)
+
+    world = play(script)
+    assert list(world.executions.started) == [NAME]
+    assert set(world.executions.refused) <= {NAME}
+
+
+def test_a_failover_that_was_started_already_is_not_asked_for_again() -> None:
+    async def script(world: World) -> None:
+        world.executions.started[NAME] = {}
+        world.die()
+        report = await world.begin(20)
+        assert report.started == (NAME,)
+
+    assert play(script).executions.refused == [NAME]
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["fleet answers", "fleet hangs"])
+def test_the_older_run_ends_once_the_later_has_finished_its_first_pass_and_never_before(slow: bool) -> None:
+    async def script(world: World) -> None:
+        older = world.begin(60)
+        await asyncio.sleep(10.5)
+        if slow:
+            world.wedge()
+        taken_over_at: list[float] = []
+        take_over = world.table.take_over
+
+        def noted(generation: int) -> None:
+            taken_over_at.append(world.clock.now())
+            take_over(generation)
+
+        world.table.take_over = noted  # type: ignore[method-assign]  # to note the time
+        later = world.begin(20)
+        asked_before = len(world.prober.asked)
+        report = await older
+        assert (report.generation, report.reason) == (1, "a later run has the watch")
+        assert taken_over_at
+        assert taken_over_at[0] <= world.clock.now()
+        assert taken_over_at[0] - NOW >= (13.5 if slow else 10.5)
+        assert len(world.prober.asked) > asked_before
+        report = await later
+        assert (report.generation, report.reason) == (2, "the time is up and no later run has the watch")
+        assert report.passes >= 15
+
+    play(script)
+
+
+def test_a_later_run_that_dies_in_its_first_pass_does_not_end_the_older() -> None:
+    async def script(world: World) -> None:
+        older = world.begin(20)
+        await asyncio.sleep(5)
+        world.table.faults.fail("take_over", UnavailableError("no answer"), times=1)
+        with pytest.raises(UnavailableError):
+            await world.begin(20)
+        assert (await older).reason == "the time is up and no later run has the watch"
+
+    play(script)
+
+
+def test_a_failover_decided_in_the_last_moment_is_started_before_the_run_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """The probes that are under way when the time is up still count, and what they decide is done."""
+
+    async def script(world: World) -> None:
+        run = world.begin(4.9)
+        await asyncio.sleep(3.1)
+        world.replicas(REFUSES)
+        world.entry(HANGS)  # asked at 4.0 and 5.5: the last probe of all decides, at 7.0
+        report = await run
+        assert report.started == (NAME,)
+        assert f"failover {NAME} started" in caplog.text
+
+    world = play(script, World(view(config=fleet(detection={"failures": 2}))))
+    assert world.started_after(7.0) >= 0
+
+
+# A blind watch
+
+
+def test_a_table_that_stops_answering_makes_the_watch_blind_until_it_recovers() -> None:
+    async def script(world: World) -> None:
+        run = world.begin(40)
+        await asyncio.sleep(3.5)
+        world.table.faults.fail("view", UnavailableError("no answer"))
+        await asyncio.sleep(1)
+        world.die()
+        await asyncio.sleep(15)
+        assert not world.executions.started
+        assert world.table.known.assessments[ACTIVE].verdict is Verdict.UNKNOWN
+        assert "blind" in world.table.known.assessments[ACTIVE].reason
+        world.table.faults.mend("view")
+        await asyncio.sleep(1.2)
+        assert list(world.executions.started) == [NAME]
+        await run
+
+    play(script)
+
+
+def test_a_state_that_cannot_be_read_is_watched_by_what_was_known() -> None:
+    async def script(world: World) -> None:
+        run = world.begin(20)
+        await asyncio.sleep(3.5)
+        world.table.faults.fail("view", CorruptStateError("schema version 9"))
+        world.die()
+        await run
+
+    assert list(play(script).executions.started) == [NAME]
+
+
+def test_a_run_that_cannot_read_its_first_view_raises() -> None:
+    async def script(world: World) -> None:
+        world.table.faults.fail("view", ThrottledError("slow down"))
+        with pytest.raises(ThrottledError):
+            await world.begin(5)
+
+    play(script)
+
+
+@pytest.mark.parametrize("error", [UnavailableError("no answer"), AccessDeniedError("states:StartExecution")])
+def test_a_start_that_fails_is_tried_again(error: Exception) -> None:
+    async def script(world: World) -> None:
+        run = world.begin(15)
+        await asyncio.sleep(3.5)
+        world.executions.faults.fail("start_failover", error, times=2)
+        world.die()
+        await run
+
+    world = play(script)
+    assert list(world.executions.started) == [NAME]
+    assert world.started_after(3.5) <= 4.0
+
+
+# Assessments
+
+
+def test_assessments_are_written_on_change_and_every_five_seconds() -> None:
+    async def script(world: World) -> None:
+        run = world.begin(16)
+        await asyncio.sleep(7.5)
+        world.replicas(REFUSES)
+        await run
+
+    written = [found for found in play(script).table.written if found.cluster_id == ACTIVE]
+    times = [round(found.assessed_at - NOW) for found in written]
+    verdicts = [found.verdict for found in written]
+    assert verdicts[:3] == [Verdict.HEALTHY, Verdict.HEALTHY, Verdict.DEGRADED]
+    assert times == [0, 5, 9, 14]  # the failures of the pass at 8 s are written by the pass after it
+
+
+def test_assessments_are_never_older_than_half_of_what_counts_as_fresh() -> None:
+    """A standby whose last assessment is too old is not proven: it must not get so old while the watch runs."""
+
+    async def script(world: World) -> None:
+        run = world.begin(20)
+        await asyncio.sleep(1)
+        while not run.done():
+            age = world.clock.now() - world.table.known.assessments[STANDBY].assessed_at
+            assert age <= 3.0
+            await asyncio.sleep(0.25)
+
+    play(script, World(view(config=fleet(detection={"failures": 3, "fresh_seconds": 3}))))
+
+
+def test_assessments_that_could_not_be_written_are_written_with_the_next_pass() -> None:
+    async def script(world: World) -> None:
+        world.table.faults.fail("write_assessments", UnavailableError("no answer"), times=2)
+        await world.begin(4.5)
+
+    first = play(script).table.written[0]
+    assert first.assessed_at - NOW == pytest.approx(2.0, abs=0.2)
+
+
+# Probes
+
+
+def test_every_path_is_probed_each_second_the_entry_with_its_header() -> None:
+    async def script(world: World) -> None:
+        await world.begin(9.5)
+
+    asked = play(script).prober.asked
+    for address in [*addresses(ACTIVE, 4), *addresses(STANDBY, 2)]:
+        assert asked.count((address.url, "")) == 10
+    for cluster_id in (ACTIVE, STANDBY):
+        assert asked.count((ENTRY_URL, cluster_id)) == 10
+    assert PROBE_HEADER == "x-standfast-probe"
+
+
+def test_a_healthy_replica_is_not_asked_for_its_counter() -> None:
+    async def script(world: World) -> None:
+        await world.begin(5)
+
+    assert not play(script).prober.progress_read
+
+
+def test_hanging_replicas_do_not_pile_up_probes() -> None:
+    world = breaks(lambda world: world.replicas(HANGS), 3.5, then=20)
+    each = world.prober.asked.count((addresses(ACTIVE, 1)[0].url, ""))
+    assert each <= 3 + 2 + 20 / 1.5 * 3
+
+
+def test_replicas_that_are_registered_later_are_probed_from_the_next_pass_on() -> None:
+    async def script(world: World) -> None:
+        run = world.begin(10)
+        await asyncio.sleep(3.5)
+        registered: Mapping[str, Sequence[ReplicaAddress]] = {
+            ACTIVE: addresses(ACTIVE, 5),
+            STANDBY: addresses(STANDBY, 2),
+        }
+        world.table.write_replicas(registered, now=world.clock.now())
+        await run
+
+    world = play(script)
+    assert (addresses(ACTIVE, 5)[4].url, "") in world.prober.asked
+    assert world.table.known.assessments[ACTIVE].reason.startswith("5 of 5 replicas pass")
+
+
+def test_a_probe_under_way_when_its_replica_disappears_does_no_harm(caplog: pytest.LogCaptureFixture) -> None:
+    """The replica hangs and is deregistered: no verdict on it stays, and nothing fails."""
+
+    async def script(world: World) -> None:
+        run = world.begin(14)
+        await asyncio.sleep(3.03)
+        for address in addresses(ACTIVE, 4)[:2]:
+            world.prober.set(address.url, HANGS)
+        await asyncio.sleep(1.5)
+        left = {ACTIVE: addresses(ACTIVE, 4)[2:], STANDBY: addresses(STANDBY, 2)}
+        world.table.write_replicas(left, now=world.clock.now())
+        watch_from = len(world.table.written)
+        await run
+        assert {found.expected for found in world.table.written[watch_from:] if found.cluster_id == ACTIVE} == {4}
+
+    with caplog.at_level(logging.ERROR, "standfast.watch"):
+        world = play(script)
+    assert not caplog.records
+    assert not world.executions.started
+    last = [found for found in world.table.written if found.cluster_id == ACTIVE][-1]
+    assert last.reason.startswith("2 of 4 replicas pass")
+    assert "saturated" not in last.reason
+
+
+def test_an_answer_that_comes_late_from_a_gone_replica_is_not_judged() -> None:
+    async def script(world: World) -> None:
+        watch = world.watch()
+        run = asyncio.create_task(watch.run(world.clock.now() + 14))
+        await asyncio.sleep(3.5)
+        world.replicas(Behaviour(seconds=1.4))
+        await asyncio.sleep(1.0)  # asked at 4.0, deregistered before it answers at 5.4
+        world.table.write_replicas({STANDBY: addresses(STANDBY, 2)}, now=world.clock.now())
+        await asyncio.sleep(1.0)
+        assert watch.assessments()[ACTIVE].passing == 0
+        await run
+
+    play(script)
+
+
+def test_a_fault_in_one_part_is_logged_and_the_watch_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(world: World) -> None:
+        run = world.begin(10)
+        await asyncio.sleep(2.5)
+        world.table.faults.fail("write_assessments", RuntimeError("a fault in the code"), times=1)
+        await asyncio.sleep(2)
+        world.die()
+        await run
+
+    world = play(script)
+    assert "a part of the watch failed" in caplog.text
+    assert list(world.executions.started) == [NAME]
+
+
+def test_verdicts_and_decisions_are_logged_when_they_change(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "standfast.watch"):
+        breaks(World.die, 3.5)
+    said = [found.getMessage() for found in caplog.records]
+    assert said.count("use1-a is healthy: 4 of 4 replicas pass; the entry answers for it") == 1
+    assert sum(line.startswith("use1-a is unhealthy: 1 of 4 replicas pass") for line in said) == 1
+    assert sum(line.startswith("decision start: use1-a is dead") for line in said) == 1
+    assert sum(line.startswith(f"failover {NAME} started") for line in said) == 1
+
+
+def test_a_wrong_model_is_not_excused_by_being_busy() -> None:
+    busy = Behaviour(Outcome.WRONG_MODEL, 0.05, "llama-2", progress=lambda now: 30 * (now - NOW))
+
+    def another_model(world: World) -> None:
+        world.replicas(busy)
+        world.entry(busy)
+
+    world = breaks(another_model, 3.5)
+    assert list(world.executions.started) == [NAME]
+
+
+def test_a_fleet_that_is_configured_anew_is_watched_by_the_new_configuration() -> None:
+    async def script(world: World) -> None:
+        run = world.begin(12)
+        await asyncio.sleep(3.5)
+        slower: FleetConfig = fleet(detection={"failures": 6, "entry_failures": 6})
+        world.table.write_config(slower, seen_version=1)
+        world.die()
+        await run
+
+    world = play(script)
+    assert world.started_after(3.5) >= 4.0
