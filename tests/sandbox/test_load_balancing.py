@@ -63,7 +63,7 @@ def entry(delays: Delays) -> Iterator[Entry]:
     load_balancing.install(injector=cast("LatencyInjector", delays))
     load_balancing.install(injector=cast("LatencyInjector", delays))
     with mock_aws():
-        ec2, elb = SESSION.client("ec2"), session.client("elbv2")
+        ec2, elb = SESSION.client("ec2"), SESSION.client("elbv2")
         vpc = ec2.create_vpc(CidrBlock="127.12.0.0/16")["Vpc"]["VpcId"]
         subnets = [
             ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.12.{i}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"]

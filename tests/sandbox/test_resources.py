@@ -29,13 +29,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in real.items():
             patch.setenv(name, value)
-        opened = Cloud(
+        with Cloud(
             latencies=Latencies.none(),
             log_directory=tmp_path_factory.mktemp("logs"),
             runtime_python=ROOT / ".venv-runtime" / "bin" / "python",
-        )
-    with opened:
-        yield opened
+        ) as opened:
+            yield opened
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +180,10 @@ NO_SUCH_POLICY = "AssumeRolePolicyDocument: {}, ManagedPolicyArns: ['arn:aws:iam
     ],
 )
 def test_a_resource_that_fails_is_named_with_its_reason(
-    cloud: Cloud, tmp_path: Path, resource: str, message: str
+    cloud: Cloud, tmp_path: Path, resource_type: str, properties: str, message: str
 ) -> None:
-    template = variant(tmp_path, f"Resources: {{Other: {{Type: AWS::SNS::Topic}}, It: {resource}}}")
+    it = f"{{Type: {resource_type}, Properties: {{{properties}}}}}"
+    template = variant(tmp_path, f"Resources: {{Other: {{Type: AWS::SNS::Topic}}, It: {it}}}")
     with pytest.raises(ResourceFailedError, match=message):
         cloud.deploy("broken", template, {})
 
