@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
 
@@ -57,6 +57,8 @@ def translated(what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _translate(what, error) from error
+    except ParamValidationError as error:
+        raise StandfastError(f"{what}: {error}") from error
     except BotoCoreError as error:
         raise UnavailableError(f"{what}: no answer ({error})") from error
 

@@ -229,7 +229,7 @@ class ClusterTable:
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues={":pk": encode(partition)},
             )
-            return [decode_item(item, f"{partition} {item['sk']}") for page in pages for item in page["Items"]]
+            return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
     def _put(self, partition: str, name: str, item: Mapping[str, object]) -> None:
         with translated(f"PutItem {name}"):
