@@ -1,0 +1,405 @@
+"""ClusterTable on DynamoDB: every condition, fencing, and what is refused when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from botocore.stub import Stubber
+
+from standfast.aws.calls import config
+from standfast.aws.cluster_table import ClusterTable
+from standfast.errors import (
+    AccessDeniedError,
+    ConflictError,
+    CorruptStateError,
+    FencedError,
+    StandfastError,
+    ThrottledError,
+    UnavailableError,
+    UnknownScopeError,
+)
+from standfast.fleet import Automation, Role
+from standfast.health import Verdict
+from standfast.lease import Lease, Purpose
+from standfast.ports import Incident
+from tests.builders import (
+    ACTIVE,
+    EXECUTION,
+    NOW,
+    SCOPE,
+    STANDBY,
+    addresses,
+    assessment,
+    desired,
+    fleet,
+    lease,
+    record,
+    switch,
+)
+
+TABLE = "standfast-clusters"
+GRANTED = Lease(4, EXECUTION, Purpose.FAILOVER, NOW)
+OTHER = EXECUTION.replace(":one", ":two")
+
+
+@pytest.fixture(scope="module")
+def dynamodb(aws: str) -> Any:
+    return boto3.client("dynamodb", region_name=aws)
+
+
+@pytest.fixture
+def client(dynamodb: Any) -> Iterator[Any]:
+    """A DynamoDB client with the table, empty."""
+    dynamodb.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield dynamodb
+    dynamodb.delete_table(TableName=TABLE)
+
+
+@pytest.fixture
+def table(client: Any) -> ClusterTable:
+    return ClusterTable(TABLE, SCOPE, client)
+
+
+@pytest.fixture
+def held(table: ClusterTable) -> ClusterTable:
+    """A table whose scope is held under token 4."""
+    table.create(record())
+    table.grant(SCOPE, seen=lease(), lease=GRANTED)
+    return table
+
+
+def put_attribute(client: Any, name: str, attribute: str, value: dict[str, Any] | None) -> None:
+    """Change or remove one attribute of an item, as a person at the console does."""
+    key = {"pk": {"S": SCOPE}, "sk": {"S": name}}
+    client.update_item(
+        TableName=TABLE,
+        Key=key,
+        ExpressionAttributeNames={"#a": attribute},
+        **(
+            {"UpdateExpression": "SET #a = :v", "ExpressionAttributeValues": {":v": value}}
+            if value
+            else {"UpdateExpression": "REMOVE #a"}
+        ),
+    )
+
+
+# Lease and desired state
+
+
+def test_a_record_is_read_as_it_was_created(table: ClusterTable) -> None:
+    state = desired({ACTIVE: 60, STANDBY: 40}, superseded=({ACTIVE: 100}, {STANDBY: 100, ACTIVE: 0}))
+    whole = record(state, lease(9, EXECUTION, Purpose.ROLLOUT), attempts=2, not_before=NOW + 0.123456)
+    assert table.create(whole)
+    assert table.read(SCOPE) == whole
+
+
+def test_a_first_record_does_not_replace_one_that_is_there(table: ClusterTable) -> None:
+    assert table.create(record())
+    assert not table.create(record(desired(version=99)))
+    assert table.read(SCOPE) == record()
+
+
+def test_an_unknown_scope_is_said(table: ClusterTable) -> None:
+    with pytest.raises(UnknownScopeError, match="nothing is known of us-east-1; apply a FleetConfig"):
+        table.read(SCOPE)
+
+
+def test_a_free_lease_is_granted_as_it_was_seen(held: ClusterTable) -> None:
+    assert held.read(SCOPE) == record(held=GRANTED)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [lease(3), lease(3, OTHER), lease(4), lease(4, OTHER), lease(5, EXECUTION)],
+    ids=["older and free", "older", "it was free", "another holder", "later"],
+)
+def test_a_lease_that_changed_hands_is_not_granted(held: ClusterTable, seen: Lease) -> None:
+    with pytest.raises(ConflictError, match=f"changed hands since token {seen.token} was read"):
+        held.grant(SCOPE, seen=seen, lease=Lease(seen.token + 1, OTHER, Purpose.FAILOVER, NOW))
+    assert held.read(SCOPE).lease == GRANTED
+
+
+def test_a_held_lease_is_replaced_by_whoever_saw_it(held: ClusterTable) -> None:
+    following = Lease(5, OTHER, Purpose.FAILOVER, NOW + 1)
+    held.grant(SCOPE, seen=GRANTED, lease=following)
+    assert held.read(SCOPE).lease == following
+
+
+def test_no_lease_of_an_unknown_scope_is_granted(table: ClusterTable) -> None:
+    with pytest.raises(ConflictError):
+        table.grant(SCOPE, seen=lease(0), lease=GRANTED)
+
+
+def test_a_release_keeps_the_token_and_may_be_repeated(held: ClusterTable) -> None:
+    for _ in range(2):
+        held.release(SCOPE, token=4, attempts=1, not_before=NOW + 60)
+    found = held.read(SCOPE)
+    assert (found.lease.token, found.lease.holder, found.lease.purpose) == (4, None, None)
+    assert (found.attempts, found.not_before) == (1, NOW + 60)
+
+
+def test_a_stale_token_releases_nothing(held: ClusterTable) -> None:
+    with pytest.raises(FencedError, match="token 3 of us-east-1 is stale; the lease is at token 4"):
+        held.release(SCOPE, token=3, attempts=9, not_before=0)
+    assert held.read(SCOPE) == record(held=GRANTED)
+
+
+def test_desired_state_is_written_under_the_lease(held: ClusterTable) -> None:
+    following = desired().next(
+        token=4,
+        reason="moved",
+        now=NOW,
+        weights={ACTIVE: 0, STANDBY: 100},
+        roles={ACTIVE: Role.DRAINING, STANDBY: Role.ACTIVE},
+    )
+    held.write_desired(SCOPE, token=4, seen_version=7, desired=following)
+    assert held.read(SCOPE) == record(following, GRANTED)
+
+
+def test_a_stale_token_writes_nothing(held: ClusterTable) -> None:
+    with pytest.raises(FencedError, match="token 3 of us-east-1 is stale; the lease is at token 4"):
+        held.write_desired(SCOPE, token=3, seen_version=7, desired=desired(version=8))
+    assert held.read(SCOPE).desired == desired()
+
+
+def test_a_token_whose_lease_was_released_writes_nothing(held: ClusterTable) -> None:
+    held.release(SCOPE, token=4, attempts=0, not_before=0)
+    with pytest.raises(FencedError):
+        held.write_desired(SCOPE, token=4, seen_version=7, desired=desired(version=8))
+    assert held.read(SCOPE).desired == desired()
+
+
+def test_a_version_that_moved_on_is_a_conflict_and_not_a_fence(held: ClusterTable) -> None:
+    """Also what a repeated write comes to when its first answer was lost."""
+    held.write_desired(SCOPE, token=4, seen_version=7, desired=desired(version=8))
+    with pytest.raises(ConflictError, match="is at version 8, not 7"):
+        held.write_desired(SCOPE, token=4, seen_version=7, desired=desired(version=8))
+
+
+def test_no_desired_state_of_an_unknown_scope_is_written(table: ClusterTable) -> None:
+    with pytest.raises(FencedError):
+        table.write_desired(SCOPE, token=0, seen_version=0, desired=desired())
+
+
+# Configuration and switch
+
+
+def test_a_configuration_gets_its_version_from_the_table(table: ClusterTable) -> None:
+    assert table.write_config(fleet(), seen_version=0).version == 1
+    later = fleet(failover={"drain_seconds": 5})
+    assert table.write_config(later, seen_version=1).version == 2
+    assert table.read_config().config == later
+    assert table.read_config().version == 2
+
+
+@pytest.mark.parametrize("seen", [0, 2, 7])
+def test_a_configuration_that_somebody_else_wrote_is_not_replaced(table: ClusterTable, seen: int) -> None:
+    table.write_config(fleet(), seen_version=0)
+    with pytest.raises(ConflictError, match=f"no longer at version {seen}"):
+        table.write_config(fleet(failover={"drain_seconds": 5}), seen_version=seen)
+    assert table.read_config().config == fleet()
+
+
+def test_no_configuration_is_an_unknown_scope(table: ClusterTable) -> None:
+    with pytest.raises(UnknownScopeError, match="invoke the apply-config function"):
+        table.read_config()
+
+
+def test_a_new_fleet_observes_until_somebody_sets_the_switch(table: ClusterTable) -> None:
+    assert table.read_switch().automation is Automation.OBSERVE
+    for automation in Automation:
+        table.write_switch(switch(automation))
+        assert table.read_switch() == switch(automation)
+
+
+# Evidence and the relay
+
+
+def ready(table: ClusterTable) -> ClusterTable:
+    table.create(record())
+    table.write_config(fleet(), seen_version=0)
+    return table
+
+
+def test_an_older_assessment_never_replaces_a_newer_one(table: ClusterTable) -> None:
+    newer = assessment(ACTIVE, Verdict.UNHEALTHY, "0 of 4", assessed_at=NOW, since=NOW - 3.5)
+    ready(table).write_assessments([newer, assessment(STANDBY)])
+    table.write_assessments([assessment(ACTIVE, assessed_at=NOW - 1), assessment(STANDBY, assessed_at=NOW + 1)])
+    found = table.view().assessments
+    assert found[ACTIVE] == newer
+    assert found[STANDBY].assessed_at == NOW + 1
+
+
+def test_writing_the_same_assessment_twice_is_no_error(table: ClusterTable) -> None:
+    ready(table)
+    for _ in range(2):
+        table.write_assessments([assessment()])
+    assert table.view().assessments == {ACTIVE: assessment()}
+
+
+def test_everything_is_seen_at_once(table: ClusterTable) -> None:
+    ready(table).write_switch(switch())
+    registered = {ACTIVE: addresses(ACTIVE, 4), STANDBY: []}
+    table.write_replicas(registered, now=NOW)
+    table.record(Incident("an-incident", SCOPE, ACTIVE, "it failed", "completed", NOW))
+    view = table.view()
+    assert view.scope == record()
+    assert view.switch == switch()
+    assert (view.applied.version, view.applied.config) == (1, fleet())
+    assert view.replicas == registered
+    assert (view.assessments, view.relay) == ({}, 0)
+
+
+def test_a_view_of_nothing_is_an_unknown_scope(table: ClusterTable) -> None:
+    with pytest.raises(UnknownScopeError, match="there is nothing to watch"):
+        table.view()
+    table.create(record())
+    with pytest.raises(UnknownScopeError, match="no FleetConfig was applied"):
+        table.view()
+
+
+def test_a_view_larger_than_a_page_is_whole(table: ClusterTable) -> None:
+    ready(table)
+    table.write_replicas({ACTIVE: addresses(ACTIVE, 1000)}, now=NOW)
+    many = [assessment(f"use1-{number:03}", reason="x" * 20_000) for number in range(60)]
+    table.write_assessments(many)
+    assert len(table.view().assessments) == 60
+
+
+def test_generations_of_the_relay_grow_and_the_latest_that_took_over_has_it(table: ClusterTable) -> None:
+    ready(table)
+    assert [table.enter(), table.enter(), table.enter()] == [1, 2, 3]
+    assert table.view().relay == 0
+    table.take_over(2)
+    table.take_over(2)
+    assert table.view().relay == 2
+    table.take_over(1)
+    assert table.view().relay == 2
+    table.take_over(3)
+    assert table.view().relay == 3
+
+
+def test_an_incident_is_told_once_of_each_outcome(table: ClusterTable) -> None:
+    assert table.outcome("an-incident") is None
+    for outcome in ("started", "completed", "completed"):
+        table.record(Incident("an-incident", SCOPE, ACTIVE, "it failed", outcome, NOW))
+        assert table.outcome("an-incident") == outcome
+    assert table.outcome("another") is None
+
+
+# What cannot be understood
+
+
+READERS: list[tuple[str, Callable[[ClusterTable], object]]] = [
+    ("SCOPE", lambda table: table.read(SCOPE)),
+    ("SCOPE", lambda table: table.view()),
+    ("CONFIG", lambda table: table.read_config()),
+    ("CONFIG", lambda table: table.view()),
+    ("SWITCH", lambda table: table.read_switch()),
+    ("REPLICAS", lambda table: table.view()),
+    (f"ASSESSMENT#{ACTIVE}", lambda table: table.view()),
+]
+
+
+@pytest.mark.parametrize(("name", "read"), READERS)
+@pytest.mark.parametrize("schema", [{"N": "2"}, {"S": "1"}, None], ids=["later", "text", "none"])
+def test_an_item_of_another_schema_is_refused(
+    table: ClusterTable, client: Any, name: str, read: Callable[[ClusterTable], object], schema: dict[str, Any] | None
+) -> None:
+    ready(table).write_switch(switch())
+    table.write_replicas({}, now=NOW)
+    table.write_assessments([assessment()])
+    put_attribute(client, name, "schema", schema)
+    with pytest.raises(CorruptStateError, match=f"{name} has schema version .*, this release knows 1; .*put the right"):
+        read(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "value"),
+    [
+        ("SCOPE", "version", None),
+        ("SCOPE", "weights", {"M": {ACTIVE: {"N": "0"}}}),
+        ("SCOPE", "roles", {"M": {ACTIVE: {"S": "primary"}}}),
+        ("SCOPE", "purpose", {"S": "fun"}),
+        ("SCOPE", "updated_at", {"S": "yesterday"}),
+        ("SWITCH", "automation", {"S": "maybe"}),
+        ("REPLICAS", "clusters", {"L": []}),
+        (f"ASSESSMENT#{ACTIVE}", "verdict", {"S": "fine"}),
+        ("CONFIG", "document", {"S": "{"}),
+        ("CONFIG", "document", {"S": "[]"}),
+        ("CONFIG", "sha256", {"S": "0" * 64}),
+    ],
+)
+def test_an_item_that_was_spoilt_by_hand_is_refused_by_name(
+    table: ClusterTable, client: Any, name: str, attribute: str, value: dict[str, Any] | None
+) -> None:
+    ready(table).write_switch(switch())
+    table.write_replicas({}, now=NOW)
+    table.write_assessments([assessment()])
+    put_attribute(client, name, attribute, value)
+    with pytest.raises(CorruptStateError, match=f"the item {name} cannot be understood .*put the right one back"):
+        table.view()
+
+
+def test_a_configuration_that_was_changed_in_the_table_is_refused_by_its_hash(table: ClusterTable, client: Any) -> None:
+    ready(table)
+    poisoned = fleet(failover={"drain_seconds": 0}).canonical()
+    put_attribute(client, "CONFIG", "document", {"S": poisoned})
+    with pytest.raises(CorruptStateError, match="SHA-256 does not fit its text"):
+        table.read_config()
+
+
+# Errors of AWS
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("ThrottlingException", 400, ThrottledError),
+        ("ProvisionedThroughputExceededException", 400, ThrottledError),
+        ("AccessDeniedException", 400, AccessDeniedError),
+        ("InternalServerError", 500, UnavailableError),
+        ("ValidationException", 400, StandfastError),
+    ],
+)
+def test_errors_of_dynamodb_become_ours(code: str, status: int, error: type[StandfastError]) -> None:
+    client = boto3.client(
+        "dynamodb",
+        region_name=SCOPE,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=config(attempts=1),
+    )
+    with Stubber(client) as stubber:
+        stubber.add_client_error("update_item", code, "as AWS says it", status)
+        with pytest.raises(error, match=f"UpdateItem SCOPE: {code}: as AWS says it") as caught:
+            ClusterTable(TABLE, SCOPE, client).release(SCOPE, token=1, attempts=0, not_before=0)
+    assert type(caught.value) is error
+
+
+def test_a_time_out_is_unavailable(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_answer(**_arguments: object) -> None:
+        raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    monkeypatch.setattr(client, "get_item", no_answer)
+    with pytest.raises(UnavailableError, match="GetItem SCOPE: no answer"):
+        ClusterTable(TABLE, SCOPE, client).read(SCOPE)
+
+
+def test_a_call_that_is_wrong_is_a_fault_and_not_worth_a_retry(client: Any) -> None:
+    """botocore refuses it before it is sent: trying again cannot help."""
+    with pytest.raises(StandfastError) as caught:
+        ClusterTable("", SCOPE, client).read(SCOPE)
+    assert type(caught.value) is StandfastError
