@@ -1,0 +1,204 @@
+"""The weighted rule and the inventory on ELBv2 and EC2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from standfast.aws.calls import config
+from standfast.aws.load_balancer import TargetInventory, WeightedRule
+from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
+from standfast.fleet import Entry, ReplicaAddress
+from tests.builders import ACTIVE, RULE_ARN, STANDBY, target_group_arn
+
+IMAGE = "ami-12c6146b"  # one of moto's
+
+
+class Network:
+    """A VPC with an entry whose rule knows two target groups, and a third group that it does not know."""
+
+    def __init__(self, region: str) -> None:
+        self.ec2: Any = boto3.client("ec2", region_name=region)
+        self.elb: Any = boto3.client("elbv2", region_name=region)
+        self.vpc = self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        self.subnets = [
+            self.ec2.create_subnet(VpcId=self.vpc, CidrBlock=f"10.9.{zone}.0/24", AvailabilityZone=f"{region}{name}")[
+                "Subnet"
+            ]["SubnetId"]
+            for zone, name in enumerate("ab")
+        ]
+        self.groups = {name: self.group(name, "instance") for name in (ACTIVE, STANDBY, "theirs")}
+        balancer = self.elb.create_load_balancer(Name="entry", Subnets=self.subnets)["LoadBalancers"][0]
+        fixed: Any = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+        listener = self.elb.create_listener(
+            LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[fixed]
+        )["Listeners"][0]["ListenerArn"]
+        self.rule = self.elb.create_rule(
+            ListenerArn=listener,
+            Priority=10,
+            Conditions=[{"Field": "path-pattern", "Values": ["/v1/*"]}],
+            Actions=[self.forward({ACTIVE: 100, STANDBY: 0})],
+        )["Rules"][0]["RuleArn"]
+        self.entry = Entry(self.rule, {name: self.groups[name] for name in (ACTIVE, STANDBY)})
+
+    def group(self, name: str, kind: str) -> str:
+        answer = self.elb.create_target_group(Name=name, Protocol="HTTP", Port=8000, VpcId=self.vpc, TargetType=kind)
+        return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+    def forward(self, weights: dict[str, int]) -> Any:
+        groups = [{"TargetGroupArn": self.groups[name], "Weight": weight} for name, weight in weights.items()]
+        return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+
+    def edit(self, weights: dict[str, int]) -> None:
+        """What a person at the console does."""
+        self.elb.modify_rule(RuleArn=self.rule, Actions=[self.forward(weights)])
+
+    def actions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.elb.describe_rules(RuleArns=[self.rule])["Rules"][0]["Actions"]
+        return found
+
+    def run_instances(self, count: int) -> list[tuple[str, str]]:
+        """Instances as (id, private address)."""
+        started = self.ec2.run_instances(ImageId=IMAGE, MinCount=count, MaxCount=count, SubnetId=self.subnets[0])
+        return [(instance["InstanceId"], instance["PrivateIpAddress"]) for instance in started["Instances"]]
+
+    def register(self, name: str, *targets: tuple[str, int]) -> None:
+        descriptions = [{"Id": target, "Port": port} for target, port in targets]
+        self.elb.register_targets(TargetGroupArn=self.groups[name], Targets=descriptions)
+
+
+@pytest.fixture(scope="module")
+def network(aws: str) -> Network:
+    return Network(aws)
+
+
+@pytest.fixture
+def rule(network: Network) -> WeightedRule:
+    network.edit({ACTIVE: 100, STANDBY: 0})
+    return WeightedRule(network.elb)
+
+
+def test_weights_are_read_as_they_were_written(network: Network, rule: WeightedRule) -> None:
+    assert rule.read_weights(network.entry) == {ACTIVE: 100, STANDBY: 0}
+    for weights in ({ACTIVE: 0, STANDBY: 100}, {ACTIVE: 50, STANDBY: 999}):
+        rule.write_weights(network.entry, weights)
+        assert rule.read_weights(network.entry) == weights
+
+
+def test_a_cluster_without_a_weight_gets_none(network: Network, rule: WeightedRule) -> None:
+    rule.write_weights(network.entry, {STANDBY: 7})
+    assert rule.read_weights(network.entry) == {ACTIVE: 0, STANDBY: 7}
+
+
+def test_writing_leaves_one_forward_action_without_stickiness(network: Network, rule: WeightedRule) -> None:
+    rule.write_weights(network.entry, {ACTIVE: 1, STANDBY: 2})
+    (action,) = network.actions()
+    assert action["Type"] == "forward"
+    assert action["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"] is False
+    assert {group["TargetGroupArn"] for group in action["ForwardConfig"]["TargetGroups"]} == set(
+        network.entry.target_groups.values()
+    )
+
+
+def test_a_target_group_that_the_entry_does_not_name_appears_under_its_arn(
+    network: Network, rule: WeightedRule
+) -> None:
+    network.edit({ACTIVE: 90, "theirs": 10})
+    assert rule.read_weights(network.entry) == {ACTIVE: 90, STANDBY: 0, network.groups["theirs"]: 10}
+
+
+def test_writing_removes_what_somebody_else_added(network: Network, rule: WeightedRule) -> None:
+    network.edit({ACTIVE: 90, "theirs": 10})
+    rule.write_weights(network.entry, {ACTIVE: 100})
+    assert rule.read_weights(network.entry) == {ACTIVE: 100, STANDBY: 0}
+
+
+def test_a_rule_that_forwards_nowhere_carries_nothing(network: Network, rule: WeightedRule) -> None:
+    fixed: Any = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+    network.elb.modify_rule(RuleArn=network.rule, Actions=[fixed])
+    assert rule.read_weights(network.entry) == {ACTIVE: 0, STANDBY: 0}
+
+
+def test_a_rule_that_is_gone_is_an_error_with_its_code(network: Network) -> None:
+    entry = Entry(network.rule[:-4] + "0000", network.entry.target_groups)
+    with pytest.raises(StandfastError, match="DescribeRules: RuleNotFound"):
+        WeightedRule(network.elb).read_weights(entry)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("Throttling", 400, ThrottledError),
+        ("AccessDenied", 403, AccessDeniedError),
+        ("InternalFailure", 500, UnavailableError),
+        ("TooManyTargetGroups", 400, StandfastError),
+    ],
+)
+def test_errors_of_elb_become_ours_and_nothing_is_sent_twice(
+    code: str, status: int, error: type[StandfastError]
+) -> None:
+    """A retry inside the SDK could write old weights seconds later."""
+    client: Any = boto3.client(
+        "elbv2",
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=config(attempts=1),
+    )
+    entry = Entry(RULE_ARN, {ACTIVE: target_group_arn(ACTIVE)})
+    with Stubber(client) as stubber:
+        stubber.add_client_error("modify_rule", code, "as AWS says it", status)
+        with pytest.raises(error, match=f"ModifyRule: {code}: as AWS says it") as caught:
+            WeightedRule(client).write_weights(entry, {ACTIVE: 100})
+        stubber.assert_no_pending_responses()
+    assert type(caught.value) is error
+
+
+def test_the_rule_has_short_time_outs_and_no_retries_of_its_own(aws: str) -> None:
+    settings: Any = WeightedRule()._client.meta.config
+    assert settings.retries["total_max_attempts"] == 1
+    assert (settings.connect_timeout, settings.read_timeout) == (1, 3)
+
+
+# Inventory
+
+
+def test_replicas_are_the_registered_targets_at_their_private_addresses(network: Network) -> None:
+    (one, two) = network.run_instances(2)
+    network.register(ACTIVE, (one[0], 8000), (two[0], 8001))  # moto knows one port an instance
+    found = TargetInventory(network.elb, network.ec2).replicas(network.entry)
+    assert set(found) == {ACTIVE, STANDBY}
+    assert set(found[ACTIVE]) == {
+        ReplicaAddress(f"{one[0]}:8000", ACTIVE, f"http://{one[1]}:8000"),
+        ReplicaAddress(f"{two[0]}:8001", ACTIVE, f"http://{two[1]}:8001"),
+    }
+    assert list(found[STANDBY]) == []
+
+
+def test_targets_may_be_addresses(network: Network) -> None:
+    arn = network.group("by-address", "ip")
+    network.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": "10.9.0.77", "Port": 8000}])
+    found = TargetInventory(network.elb, network.ec2).replicas(Entry(network.rule, {"c": arn}))
+    assert found == {"c": [ReplicaAddress("10.9.0.77:8000", "c", "http://10.9.0.77:8000")]}
+
+
+def test_an_instance_that_ec2_no_longer_knows_is_left_out() -> None:
+    elb: Any = boto3.client(
+        "elbv2", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    ec2: Any = boto3.client(
+        "ec2", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    arn = target_group_arn(ACTIVE)
+    registered = [("i-0a", 8000), ("i-0a", 8001), ("i-0b", 8000), ("i-0c", 8000)]
+    targets = [{"Target": {"Id": name, "Port": port}} for name, port in registered]
+    known = {"InstanceId": "i-0a", "PrivateIpAddress": "10.0.0.1"}
+    with Stubber(elb) as load_balancing, Stubber(ec2) as instances:
+        load_balancing.add_response("describe_target_health", {"TargetHealthDescriptions": targets})
+        instances.add_response("describe_instances", {"Reservations": [{"Instances": [known, {"InstanceId": "i-0b"}]}]})
+        found = TargetInventory(elb, ec2).replicas(Entry(RULE_ARN, {ACTIVE: arn}))
+    both = [ReplicaAddress(f"i-0a:{port}", ACTIVE, f"http://10.0.0.1:{port}") for port in (8000, 8001)]
+    assert found == {ACTIVE: both}
