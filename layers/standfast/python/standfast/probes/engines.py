@@ -5,6 +5,7 @@ Sources: llama.cpp `tools/server/README.md` (GET /metrics), vLLM `docs/usage/met
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,8 +34,11 @@ ENGINES = {
 def total(page: str, names: tuple[str, ...]) -> float | None:
     """The sum of the named samples over all labels. None when a name is absent or the page cannot be read.
 
-    A page cut in half lacks a name or has a broken line: either way it proves nothing.
+    A page cut in half lacks a name, has a broken line or does not end with a line feed, as the format demands (31 cut
+    to 3 would look like a number): either way it proves nothing. No more does NaN.
     """
+    if not page.endswith("\n"):
+        return None
     found: dict[str, float] = {}
     try:
         for family in text_string_to_metric_families(page):
@@ -43,4 +47,5 @@ def total(page: str, names: tuple[str, ...]) -> float | None:
                     found[sample.name] = found.get(sample.name, 0.0) + sample.value
     except ValueError:
         return None
-    return sum(found.values()) if set(found) == set(names) else None
+    added = sum(found.values())
+    return added if set(found) == set(names) and math.isfinite(added) else None

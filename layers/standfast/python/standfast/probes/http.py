@@ -14,7 +14,7 @@ from standfast.health import EndpointProbe, Outcome
 from standfast.probes.engines import ENGINES, total
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from standfast.fleet import Canary
 
@@ -27,6 +27,9 @@ _OK = 200
 
 class _BadAnswerError(Exception):
     """The stream is no completion. The message says what is wrong with it."""
+
+
+_NO_PAGE = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, _BadAnswerError)
 
 
 class HttpProber:
@@ -79,7 +82,7 @@ class HttpProber:
             page = await self._page(url)
         except httpx.ConnectError:
             return 0
-        except (httpx.HTTPError, TimeoutError, _BadAnswerError):
+        except _NO_PAGE:
             return None
         found = total(page, self._engine.in_flight)
         return None if found is None else int(found)
@@ -94,16 +97,12 @@ class HttpProber:
             "stream": True,
         }
         first_token: float | None = None
-        read = 0
         async with self._client.stream(
             "POST", f"{url}/v1/completions", json=body, headers=dict(headers), timeout=canary.deadline_seconds
         ) as response:
             if response.status_code != _OK:
                 raise httpx.HTTPStatusError("not 200", request=response.request, response=response)
-            async for line in response.aiter_lines():
-                read += len(line)
-                if read > ANSWER_BYTES:
-                    raise _BadAnswerError(f"more than {ANSWER_BYTES} bytes for {canary.max_tokens} tokens")
+            async for line in _lines(response):
                 if line == "data: [DONE]":
                     break
                 if line.startswith("data: "):
@@ -118,7 +117,7 @@ class HttpProber:
     async def _metric(self, url: str, names: tuple[str, ...]) -> float | None:
         try:
             return total(await self._page(url), names)
-        except (httpx.HTTPError, TimeoutError, _BadAnswerError):
+        except _NO_PAGE:
             return None
 
     async def _page(self, url: str) -> str:
@@ -135,6 +134,20 @@ class HttpProber:
                 if len(page) > PAGE_BYTES:
                     raise _BadAnswerError(f"more than {PAGE_BYTES} bytes of metrics")
         return page.decode("utf-8", "replace")
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """The lines of a stream as they come. Raises _BadAnswerError past ANSWER_BYTES, also when no line ever ends."""
+    read, rest = 0, b""
+    async for chunk in response.aiter_bytes():
+        read += len(chunk)
+        if read > ANSWER_BYTES:
+            raise _BadAnswerError(f"more than {ANSWER_BYTES} bytes for a canary")
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 class _WrongModelError(Exception):
