@@ -1,0 +1,113 @@
+"""The templates and the state machines as documents: parsed once, SAM expanded, definitions inlined."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+from unittest import mock
+
+import yaml
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+Document: TypeAlias = dict[str, Any]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TEMPLATE: Final = ROOT / "template.yaml"
+INFRASTRUCTURE: Final = {
+    path.name: path
+    for path in sorted((ROOT / "infrastructure").glob("*.yaml"))
+    if path.read_text().startswith("AWSTemplateFormatVersion")
+}
+STATE_MACHINES: Final = {
+    path.name.removesuffix(".asl.yaml"): path for path in sorted((ROOT / "statemachines").glob("*.asl.yaml"))
+}
+PLACEHOLDER: Final = re.compile(r"\$\{(\w+)\}")
+
+
+class _NoManagedPolicies:
+    """The translator asks IAM for AWS's policies by name. Templates here name them by ARN."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def parse(template: Path) -> Document:
+    """A template as written, a new copy each time."""
+    document: Document = yaml_parse(template.read_text())
+    return document
+
+
+@cache
+def source() -> Document:
+    """template.yaml as written. Do not change it."""
+    return parse(TEMPLATE)
+
+
+@cache
+def expanded() -> Document:
+    """template.yaml as AWS's own translator expands it, each definition inlined. Do not change it."""
+    document = parse(TEMPLATE)
+    document["Globals"]["Function"]["CodeUri"] = "s3://artefacts/functions.zip"  # as `sam package` would write it
+    for resource in document["Resources"].values():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            properties["ContentUri"] = "s3://artefacts/layer.zip"
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            path = ROOT / properties.pop("DefinitionUri")
+            properties["Definition"] = machine(path.name.removesuffix(".asl.yaml"))
+            # Filled in already: a linter does not know that a number in quotes becomes one.
+            del properties["DefinitionSubstitutions"]
+    defaults = {name: str(rules["Default"]) for name, rules in document["Parameters"].items() if "Default" in rules}
+    with mock.patch.dict("os.environ", {"AWS_DEFAULT_REGION": "us-east-1"}):
+        plain: Document = transform(document, defaults, _NoManagedPolicies())
+    return plain
+
+
+def resources(type_name: str) -> dict[str, Document]:
+    """Logical id -> properties, of the expanded template's resources of one type."""
+    return {
+        logical_id: resource["Properties"]
+        for logical_id, resource in expanded()["Resources"].items()
+        if resource["Type"] == type_name
+    }
+
+
+@cache
+def machine(name: str) -> Document:
+    """A state machine with its substitutions filled in: numbers as the template has them, a made-up ARN a function."""
+    given = substitutions(name)
+
+    def fill(match: re.Match[str]) -> str:
+        value = given[match[1]]
+        if isinstance(value, str):
+            return value
+        return f"arn:aws:lambda:us-east-1:111122223333:function:{target(value)}"
+
+    document: Document = yaml.safe_load(PLACEHOLDER.sub(fill, STATE_MACHINES[name].read_text()))
+    return document
+
+
+def substitutions(name: str) -> Document:
+    """What the template fills into a state machine's definition."""
+    (found,) = [
+        resource["Properties"]["DefinitionSubstitutions"]
+        for resource in source()["Resources"].values()
+        if resource["Properties"].get("DefinitionUri") == f"statemachines/{name}.asl.yaml"
+    ]
+    given: Document = found
+    return given
+
+
+def target(value: object) -> str:
+    """The logical id to which a Ref or GetAtt points, "" for anything else. `Key.Arn` and `["Key", "Arn"]` are one."""
+    match value:
+        case {"Ref": str(name)}:
+            return name
+        case {"Fn::GetAtt": [str(name), *_]}:
+            return name
+        case {"Fn::GetAtt": str(path)}:
+            return path.split(".")[0]
+    return ""

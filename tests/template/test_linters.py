@@ -1,0 +1,48 @@
+"""What the public linters say of the templates and the state machines. Nothing here needs a network or credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from cfnlint.api import lint_all
+from statelint.linter import Linter
+
+from tests.template import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUB_OF_NONE = "W1020"
+"""The translator fills the parameters into a layer's properties and leaves the emptied Fn::Sub behind."""
+SAM = documents.ROOT / ".venv-sam/bin/sam"
+
+
+def test_sam_validates_the_template(tmp_path: Path) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),  # the CLI writes a settings file there
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    command = [str(SAM), "validate", "--lint", "--template-file", str(documents.TEMPLATE)]
+    done = subprocess.run(
+        command, cwd=documents.ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_cfn_lint_finds_nothing_in_the_expanded_template() -> None:
+    """On the expanded text it knows runtimes, IAM actions and properties, which it does not see in SAM's."""
+    findings = lint_all(json.dumps(documents.expanded()))
+    assert [
+        str(found) for found in findings if not found.rule.id.startswith("I") and found.rule.id != SUB_OF_NONE
+    ] == []
+
+
+@pytest.mark.parametrize("name", documents.STATE_MACHINES)
+def test_statelint_finds_nothing(name: str) -> None:
+    assert Linter.validate(documents.machine(name)) == []

@@ -1,0 +1,84 @@
+"""What outlives a stack or holds data is kept, encrypted and named so that two fleets can stand side by side."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.template import documents
+from tests.template.documents import Document, target
+
+NAMES = {
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Events::Rule": "Name",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::Scheduler::Schedule": "Name",
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+}
+SECRET = re.compile(r"secret|password|credential|token|api_?key|webhook", re.IGNORECASE)
+
+
+def resource(logical_id: str) -> Document:
+    found: Document = documents.expanded()["Resources"][logical_id]
+    return found
+
+
+@pytest.mark.parametrize("logical_id", ["ClusterTable", "Key"])
+def test_state_and_its_key_outlive_the_stack(logical_id: str) -> None:
+    assert resource(logical_id)["DeletionPolicy"] == "Retain"
+    assert resource(logical_id)["UpdateReplacePolicy"] == "Retain"
+
+
+def test_state_can_be_put_back_to_any_second() -> None:
+    assert resource("ClusterTable")["Properties"]["PointInTimeRecoverySpecification"] == {
+        "PointInTimeRecoveryEnabled": True
+    }
+
+
+def test_the_key_is_rotated() -> None:
+    assert resource("Key")["Properties"]["EnableKeyRotation"] is True
+
+
+def test_state_is_encrypted_with_our_key() -> None:
+    specification = resource("ClusterTable")["Properties"]["SSESpecification"]
+    assert specification["SSEEnabled"] is True
+    assert specification["SSEType"] == "KMS"
+    assert target(specification["KMSMasterKeyId"]) == "Key"
+
+
+def test_topics_and_queues_are_encrypted_with_our_key() -> None:
+    holders = documents.resources("AWS::SNS::Topic") | documents.resources("AWS::SQS::Queue")
+    assert sorted(holders) == ["Notices", "Pages", "Undelivered"]
+    for name, properties in holders.items():
+        assert target(properties["KmsMasterKeyId"]) == "Key", name
+
+
+def test_undelivered_invocations_are_kept_as_long_as_a_queue_can() -> None:
+    assert resource("Undelivered")["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+@pytest.mark.parametrize("name", ["template.yaml", *documents.INFRASTRUCTURE])
+def test_no_secret_stands_in_a_parameter(name: str) -> None:
+    parameters = documents.parse(documents.ROOT / name if name == "template.yaml" else documents.INFRASTRUCTURE[name])
+    for parameter, rules in parameters["Parameters"].items():
+        if SECRET.search(parameter):
+            assert rules.get("NoEcho") is True, f"{parameter} is shown to everybody who may see the stack"
+            assert not rules.get("Default"), f"{parameter} has a default, in a file that everybody reads"
+
+
+def test_no_secret_stands_in_the_environment_of_a_function() -> None:
+    for name, function in documents.resources("AWS::Lambda::Function").items():
+        assert [variable for variable in function["Environment"]["Variables"] if SECRET.search(variable)] == [], name
+
+
+def test_two_fleets_can_stand_in_one_region() -> None:
+    """Every name that we give, or that the translator gives for us, begins with or holds the fleet's."""
+    for logical_id, found in documents.expanded()["Resources"].items():
+        given = found["Properties"].get(NAMES.get(found["Type"], ""))
+        assert given is None or "FleetName" in str(given), f"{logical_id} is called {given} in every fleet"
