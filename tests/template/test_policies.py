@@ -1,0 +1,277 @@
+"""Nobody may do more than their work needs: every policy of ours, against AWS's own list of actions."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from policy_sentry.querying.actions import get_action_data
+from policy_sentry.querying.all import get_all_actions
+
+from standfast.aws.cluster_table import ClusterTable
+from tests.template import documents
+from tests.template.documents import Document, target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY_ADMINISTRATION = "TheAccountAdministersTheKey"
+"""AWS's default key policy. Without it IAM cannot permit the use of the key, and a key can be locked for good."""
+
+MANAGED = {
+    "service-role/AWSLambdaBasicExecutionRole",  # logs, by the translator
+    "service-role/AWSLambdaVPCAccessExecutionRole",  # network interfaces, by the translator
+    "AWSXrayWriteOnlyAccess",  # traces, by the translator
+    "AmazonSSMManagedInstanceCore",  # Run Command on the nodes
+}
+
+UNNARROWED: dict[str, str] = {}
+"""Action -> why it has Resource '*' although AWS would take an ARN. May it stay empty."""
+
+TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of ClusterTable that it calls, itself or through standfast.lease (take: read, grant),
+    # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch and
+    # .reconcile.
+    "configuration.apply_config": {"read_config", "read", "write_config", "create"},
+    "configuration.set_switch": {"read_switch", "write_switch"},
+    "failover.announce": {"outcome", "record"},
+    "failover.check_drain": {"view"},
+    "failover.give_up": {"read", "read_config", "release", "outcome", "record"},
+    "failover.probe_standbys": {"view"},
+    "failover.quarantine": {"read", "write_desired"},
+    "failover.readmit_cluster": {"read_config", "read", "grant", "write_desired", "release"},
+    "failover.reconcile": {"view", "read", "release", "outcome", "record"},
+    "failover.record_roles": {"read", "write_desired"},
+    "failover.release_lease": {"release"},
+    "failover.select_standby": {"view"},
+    "failover.shift_traffic": {"view", "write_desired", "read"},
+    "failover.take_lease": {"view", "read", "grant"},
+    "failover.verify_serving": {"view"},
+    "health.discover_replicas": {"read_config", "write_replicas"},
+    "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
+}
+OTHER_ACTIONS: dict[str, set[str]] = {
+    # Handler -> what it asks of AWS beside the table, by the adapter that asks.
+    "configuration.set_switch": {"sns:Publish"},
+    "failover.announce": {"sns:Publish", "events:PutEvents"},
+    "failover.give_up": {"sns:Publish", "events:PutEvents"},
+    "failover.readmit_cluster": {"states:DescribeExecution"},
+    "failover.reconcile": {
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:ModifyRule",
+        "events:PutEvents",
+        "sns:Publish",
+        "states:DescribeExecution",
+    },
+    "failover.shift_traffic": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
+    "failover.take_lease": {"states:DescribeExecution"},
+    "health.discover_replicas": {"ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"},
+    "health.watch_endpoints": {"states:StartExecution"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a policy, with the resource that it belongs to. Single values are lists."""
+
+    owner: str
+    kind: str
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[Any, ...]
+
+    @property
+    def is_about_a_key(self) -> bool:
+        """In a key's policy Resource '*' means that key and no other."""
+        return self.kind == "AWS::KMS::Key"
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def branches(value: Any) -> list[Any]:
+    """The statements of a list in which some are under Fn::If."""
+    found = []
+    for each in as_list(value):
+        if "Fn::If" in each:
+            found += branches(each["Fn::If"][1:])
+        elif each != {"Ref": "AWS::NoValue"}:
+            found.append(each)
+    return found
+
+
+def policies(properties: Document) -> Iterator[Document]:
+    for key in ("PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument"):
+        if key in properties:
+            yield properties[key]
+    for policy in properties.get("Policies", []):
+        yield policy["PolicyDocument"]
+
+
+def templates() -> list[Document]:
+    return [documents.expanded(), *(documents.parse(path) for path in documents.INFRASTRUCTURE.values())]
+
+
+def statements() -> list[Statement]:
+    return [
+        Statement(
+            owner=owner,
+            kind=resource["Type"],
+            sid=statement.get("Sid", ""),
+            actions=tuple(as_list(statement["Action"])),
+            resources=tuple(as_list(statement.get("Resource", []))),
+        )
+        for template in templates()
+        for owner, resource in template["Resources"].items()
+        for policy in policies(resource.get("Properties", {}))
+        for statement in branches(policy["Statement"])
+    ]
+
+
+def matching(pattern: str) -> list[str]:
+    """The actions of AWS that a pattern stands for. IAM does not mind upper and lower case, we do."""
+    return [pattern] if pattern in get_all_actions() else [a for a in get_all_actions() if fnmatchcase(a, pattern)]
+
+
+def takes_an_arn(action: str) -> bool:
+    service, _, name = action.partition(":")
+    return any(row["resource_arn_format"] != "*" for row in get_action_data(service, name)[service])
+
+
+def test_every_statement_is_seen() -> None:
+    owners = {statement.owner for statement in statements()}
+    roles = {name for template in templates() for name in template["Resources"] if name.endswith("Role")}
+    assert roles | {"Key", "UndeliveredPolicy", "ReadModelPolicy"} <= owners
+
+
+def test_no_statement_says_everything_but() -> None:
+    text = [str(policy) for template in templates() for policy in template["Resources"].values()]
+    assert not [entry for entry in text if "NotAction" in entry or "NotResource" in entry or "NotPrincipal" in entry]
+
+
+def test_no_policy_permits_a_whole_service() -> None:
+    wide = [
+        (statement.owner, action)
+        for statement in statements()
+        for action in statement.actions
+        if action.rpartition(":")[2] == "*" and statement.sid != KEY_ADMINISTRATION
+    ]
+    assert wide == []
+
+
+def test_every_action_exists() -> None:
+    unknown = [
+        (statement.owner, action) for statement in statements() for action in statement.actions if not matching(action)
+    ]
+    assert unknown == []
+
+
+def test_patterns_of_actions_stand_in_the_key_policy_only() -> None:
+    """There they are AWS's own wording (ReEncryptFrom and ReEncryptTo come together)."""
+    assert {s.owner for s in statements() if any("*" in action for action in s.actions)} == {"Key"}
+
+
+def test_an_action_that_can_be_narrowed_to_a_resource_is() -> None:
+    unnarrowed = {
+        action
+        for statement in statements()
+        if "*" in statement.resources and not statement.is_about_a_key
+        for action in statement.actions
+        if takes_an_arn(action)
+    }
+    assert unnarrowed == set(UNNARROWED)
+
+
+def test_a_role_has_no_managed_policy_but_the_known_ones() -> None:
+    named = {
+        (arn["Fn::Sub"] if isinstance(arn, dict) else arn).partition(":policy/")[2]
+        for template in templates()
+        for resource in template["Resources"].values()
+        for arn in resource.get("Properties", {}).get("ManagedPolicyArns", [])
+    }
+    assert named == MANAGED
+
+
+def test_the_machine_may_invoke_the_functions_of_its_states_and_no_other() -> None:
+    for machine in documents.STATE_MACHINES:
+        called = {target(value) for value in documents.substitutions(machine).values()} - {""}
+        (role,) = [
+            target(properties["RoleArn"])
+            for properties in documents.resources("AWS::StepFunctions::StateMachine").values()
+        ]
+        invoked = [
+            target(resource)
+            for statement in statements()
+            if statement.owner == role and "lambda:InvokeFunction" in statement.actions
+            for resource in statement.resources
+        ]
+        assert sorted(invoked) == sorted(called)
+
+
+# What a function does on the table, and what it may do.
+
+
+def definition(name: str) -> ast.FunctionDef:
+    source = (documents.ROOT / "layers/standfast/python/standfast/aws/cluster_table.py").read_text()
+    (found,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef) and node.name == name]
+    return found
+
+
+def called(tree: ast.AST) -> set[str]:
+    """The names of all methods that are called in it, whoever they belong to."""
+    return {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+
+
+def table_actions(method: str) -> set[str]:
+    """The DynamoDB actions of a method of ClusterTable, itself and through its private methods."""
+    actions = {"get_item": "GetItem", "put_item": "PutItem", "update_item": "UpdateItem", "get_paginator": "Query"}
+    names = called(definition(method))
+    found = {f"dynamodb:{action}" for call, action in actions.items() if call in names}
+    for name in names:
+        if name.startswith("_") and name in vars(ClusterTable) and name != "_key":
+            found |= table_actions(name)
+    return found
+
+
+PUBLIC = {name for name, value in vars(ClusterTable).items() if not name.startswith("_") and callable(value)}
+FUNCTIONS = documents.resources("AWS::Lambda::Function")
+
+
+@pytest.mark.parametrize("handler", TABLE_METHODS)
+def test_the_list_of_methods_holds_what_the_handler_calls_itself(handler: str) -> None:
+    source = (documents.ROOT / "functions" / handler.replace(".", "/")).with_suffix(".py").read_text()
+    assert called(ast.parse(source)) & PUBLIC <= TABLE_METHODS[handler]
+
+
+def test_every_method_of_the_table_is_somebodys() -> None:
+    assert set().union(*TABLE_METHODS.values()) == PUBLIC
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_do_what_it_does_and_no_more(name: str) -> None:
+    handler = FUNCTIONS[name]["Handler"].removesuffix(".handler")
+    needed = set().union(*(table_actions(method) for method in TABLE_METHODS[handler]))
+    given = {
+        action
+        for policy in documents.source()["Resources"][name]["Properties"]["Policies"]
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+    }
+    assert given == needed | OTHER_ACTIONS.get(handler, set())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_reaches_the_table_the_topics_and_the_rule_by_name(name: str) -> None:
+    for policy in documents.source()["Resources"][name]["Properties"]["Policies"]:
+        for statement in policy["Statement"]:
+            services = {action.partition(":")[0] for action in statement["Action"]}
+            if "dynamodb" in services:
+                assert target(statement["Resource"]) == "ClusterTable"
+            if "elasticloadbalancing:ModifyRule" in statement["Action"]:
+                assert target(statement["Resource"]) == "ListenerRuleArn"
