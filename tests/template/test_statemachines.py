@@ -1,0 +1,248 @@
+"""House rules for the state machines: no error is swallowed, and no failure ends as a success."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from standfast import errors
+from standfast.steps import ExecutionInput
+from tests.template import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.template.documents import Document
+
+MACHINES = list(documents.STATE_MACHINES)
+OURS = {
+    name
+    for name, value in vars(errors).items()
+    if inspect.isclass(value) and issubclass(value, errors.StandfastError) and value is not errors.TransientError
+}
+"""All but TransientError, which is only ever raised as one of its two kinds. A Catch matches exact names."""
+
+AWS = {
+    # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and, for a function that was
+    # ended: its time-out is Sandbox.Timedout, a crash or a lack of memory Runtime.ExitError.
+    "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+    "States.Timeout",
+}
+
+RAISED_BY = {
+    # Raised on purpose in one step only. Every other error of ours may come from any step and is caught by all.
+    "AutomationOffError": "TakeLease",
+    "LeaseHeldError": "TakeLease",
+    "NoStandbyProvenError": "SelectStandby",
+    "NotServingError": "VerifyServing",
+}
+
+RETRY = [
+    {
+        "ErrorEquals": [
+            "ConflictError",
+            "ThrottledError",
+            "UnavailableError",
+            "Lambda.ClientExecutionTimeoutException",
+            "Lambda.SdkClientException",
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.TooManyRequestsException",
+        ],
+        "IntervalSeconds": 1,
+        "MaxAttempts": 4,
+        "BackoffRate": 2.0,
+        "MaxDelaySeconds": 5,
+        "JitterStrategy": "FULL",
+    }
+]
+"""The one standard block for what may succeed when tried again. Every step may be repeated."""
+
+ANY = frozenset(OURS - set(RAISED_BY)) | AWS
+RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
+    # (state, next) -> the errors from which an execution may still end as a success, and why it may.
+    ("VerifyServing", "ProbeStandbys"): (
+        frozenset({"NotServingError"}),
+        "The candidate does not serve: the next one is proven and tried. With none left, SelectStandby gives up.",
+    ),
+    ("CheckDrain", "Quarantine"): (
+        ANY,
+        "The traffic has moved and is proven. That the failed cluster cannot be asked is no reason to stop.",
+    ),
+    ("ReleaseLease", "Announce"): (
+        frozenset({"FencedError"}),
+        "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
+    ),
+}
+
+
+def states(machine: str) -> dict[str, Document]:
+    found: dict[str, Document] = documents.machine(machine)["States"]
+    return found
+
+
+def all_states() -> list[Any]:
+    return [
+        pytest.param(name, state, id=f"{machine}-{name}")
+        for machine in MACHINES
+        for name, state in states(machine).items()
+    ]
+
+
+def all_tasks() -> list[Any]:
+    return [case for case in all_states() if case.values[1]["Type"] == "Task"]
+
+
+def onward(state: Document) -> set[str]:
+    """Where a state goes when nothing fails."""
+    ways = {state.get("Next"), state.get("Default"), *(choice["Next"] for choice in state.get("Choices", []))}
+    return {way for way in ways if way}
+
+
+def caught(state: Document) -> set[str]:
+    """Where a state goes when something fails."""
+    return {catch["Next"] for catch in state.get("Catch", [])}
+
+
+def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
+    found, left = set(), [start]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            state = states(machine)[name]
+            left += onward(state) | (caught(state) if with_failures else set())
+    return found
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_an_execution_has_a_time_out(machine: str) -> None:
+    assert documents.machine(machine)["TimeoutSeconds"] == 1800
+    assert "TimeoutSeconds: ${ExecutionTimeoutSeconds}" in documents.STATE_MACHINES[machine].read_text()
+
+
+@pytest.mark.parametrize(("name", "state"), all_states())
+def test_a_state_says_what_it_is_for(name: str, state: Document) -> None:
+    assert state.get("Comment", "").endswith((".", "?")), name
+
+
+@pytest.mark.parametrize(("name", "task"), all_tasks())
+def test_a_task_has_a_time_out_and_the_standard_retry(name: str, task: Document) -> None:
+    assert 0 < task["TimeoutSeconds"] <= 60, name
+    assert task["Retry"] == RETRY
+
+
+@pytest.mark.parametrize(("name", "task"), all_tasks())
+def test_a_task_catches_every_error_that_it_can_raise_by_its_name(name: str, task: Document) -> None:
+    expected = set(ANY) | {error for error, state in RAISED_BY.items() if state == name}
+    names = [error for catch in task["Catch"] for error in catch["ErrorEquals"]]
+    assert sorted(names) == sorted(expected)  # nothing else, so never States.ALL; and nothing twice
+
+
+@pytest.mark.parametrize(("name", "task"), all_tasks())
+def test_what_is_caught_is_kept_beside_the_state(name: str, task: Document) -> None:
+    assert {catch["ResultPath"] for catch in task["Catch"]} == {"$.error"}, name
+
+
+def test_an_error_that_one_step_raises_is_raised_in_it() -> None:
+    """The steps that RAISED_BY names exist, and so do the errors."""
+    assert set(RAISED_BY) <= OURS
+    assert set(RAISED_BY.values()) <= set(states("cluster_failover"))
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_failure_ends_as_a_success(machine: str) -> None:
+    """From each Catch, the path without further failures; those are looked at as the Catches that they are."""
+    for name, state in states(machine).items():
+        for catch in state.get("Catch", []):
+            ends = {
+                end
+                for end in reached(machine, catch["Next"], with_failures=False)
+                if states(machine)[end]["Type"] == "Succeed"
+            }
+            recoverable, _ = RECOVERIES.get((name, catch["Next"]), (frozenset(), ""))
+            assert not ends or set(catch["ErrorEquals"]) <= recoverable, f"{name} -> {catch['Next']} ends in {ends}"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_recoveries_are_taken_only_while_they_exist(machine: str) -> None:
+    ways = {(name, way) for name, state in states(machine).items() for way in caught(state)}
+    assert set(RECOVERIES) <= ways
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_state_is_reached_and_every_path_ends(machine: str) -> None:
+    found = reached(machine, documents.machine(machine)["StartAt"], with_failures=True)
+    assert found == set(states(machine))
+    ends = {name for name, state in states(machine).items() if state["Type"] in ("Succeed", "Fail")}
+    for name, state in states(machine).items():
+        assert "End" not in state, f"{name} ends the execution; only Succeed and Fail do"
+        assert name in ends or onward(state), f"{name} leads nowhere"
+        assert ends & reached(machine, name, with_failures=False), f"{name} never comes to an end"
+
+
+def test_traffic_moves_before_anybody_waits() -> None:
+    before = set(states("cluster_failover")) - reached("cluster_failover", "ShiftTraffic", with_failures=False)
+    assert before == {
+        "TakeLease",
+        "ProbeStandbys",
+        "SelectStandby",
+        "GiveUp",
+        "FailoverDidNotSucceed",
+        "RefuseToStart",
+        "StopBeforeStart",
+        "NobodyWasTold",
+    }
+    assert not [name for name in before if states("cluster_failover")[name]["Type"] == "Wait"]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_failure_says_what_happened(machine: str) -> None:
+    for name, state in states(machine).items():
+        if state["Type"] == "Fail":
+            assert state["Error"], name
+            assert state["CausePath"].startswith("$."), name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_functions_are_named_by_substitution_only(machine: str) -> None:
+    text = documents.STATE_MACHINES[machine].read_text()
+    assert "arn:" not in text
+    resources = re.findall(r"^ +Resource: (.+)$", text, re.MULTILINE)
+    assert len(resources) == len([state for state in states(machine).values() if state["Type"] == "Task"])
+    assert [each for each in resources if not documents.PLACEHOLDER.fullmatch(each)] == []
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_template_fills_in_exactly_what_the_file_asks_for(machine: str) -> None:
+    asked = documents.PLACEHOLDER.findall(documents.STATE_MACHINES[machine].read_text())
+    assert set(asked) == set(documents.substitutions(machine))
+
+
+def test_every_state_machine_is_in_the_template() -> None:
+    assert len(documents.resources("AWS::StepFunctions::StateMachine")) == len(MACHINES)
+
+
+EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_an_input_that_is_accepted(example: Path) -> None:
+    assert example.name.split(".")[0] in MACHINES
+    assert ExecutionInput.model_validate(json.loads(example.read_text()))
+
+
+def test_every_mode_has_an_example() -> None:
+    modes = set(ExecutionInput.model_json_schema()["properties"]["mode"]["enum"])
+    assert {json.loads(example.read_text())["mode"] for example in EXAMPLES} == modes
