@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -43,6 +44,19 @@ def test_state_can_be_put_back_to_any_second() -> None:
 
 def test_the_key_is_rotated() -> None:
     assert resource("Key")["Properties"]["EnableKeyRotation"] is True
+
+
+def test_the_key_opens_for_the_logs_of_every_log_group() -> None:
+    """By the condition that CloudWatch Logs documents; without it no log group could be created."""
+    (arns,) = [
+        statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+        for statement in resource("Key")["Properties"]["KeyPolicy"]["Statement"]
+        if "logs." in str(statement["Principal"])
+    ]
+    patterns = [arn["Fn::Sub"].partition(":log-group:")[2] for arn in arns]
+    for properties in documents.resources("AWS::Logs::LogGroup").values():
+        name = properties["LogGroupName"]["Fn::Sub"]
+        assert any(fnmatchcase(name, pattern) for pattern in patterns), name
 
 
 def test_state_is_encrypted_with_our_key() -> None:
