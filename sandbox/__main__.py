@@ -122,7 +122,7 @@ def _reports(given: argparse.Namespace, folder: Path, *, tour: bool) -> list[Rep
         if given.baseline:
             return [run_baseline(region, load, say=told.say)]
         region.warm_up()
-        reports = []
+        reports: list[Report] = []
         for name in SCENARIOS if tour else [given.scenario]:
             if reports:
                 told.say("mending what was broken, and moving the traffic back")

@@ -178,9 +178,8 @@ class SandboxRegion:
 
     def wait_for_end(self, arn: str, seconds: float = 90.0) -> dict[str, Any]:
         """Wait until an execution ended."""
-        return self.wait_for(
-            f"the end of {arn}", lambda: (found := self.execution(arn))["status"] != "RUNNING" and found, seconds
-        )
+        self.wait_for(f"the end of {arn}", lambda: self.execution(arn)["status"] != "RUNNING", seconds)
+        return self.execution(arn)
 
     def view(self) -> View:
         """The state table, read as the functions read it."""

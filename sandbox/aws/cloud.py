@@ -5,6 +5,7 @@ One `Cloud` a process. What is deployed to it is what `sam deploy` deploys; noth
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,11 +18,21 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 from moto.ssm.models import Parameter, ssm_backends
 
-from sandbox.aws import consumption, load_balancing, resources, tables, templates
+from sandbox.aws import (
+    authorization,
+    consumption,
+    events,
+    execution,
+    load_balancing,
+    resources,
+    statemachines,
+    tables,
+    templates,
+)
 from sandbox.aws.latency import Latencies, LatencyInjector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 # What stands for the layers that `sam build` builds. The dependencies are in the worker's interpreter already: the
@@ -49,23 +60,45 @@ class Cloud:
         seed: int = 0,
         log_directory: Path,
         runtime_python: Path,
+        on_log: Callable[[str, str], None] | None = None,
     ) -> None:
         self.region = region
         self.latency = LatencyInjector(latencies or Latencies(), seed=seed)
         self._clients: dict[str, Any] = {}
-        self._log_directory = log_directory
-        self._runtime_python = runtime_python
+        self._authorizer = authorization.Authorizer(self.latency)
         log_directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             stack.enter_context(mock.patch.dict(os.environ, _fake_environment(region), clear=True))
             stack.enter_context(mock_aws(config=_MOTO))
             stack.callback(load_balancing.reset)
+            for talkative in ("werkzeug", "moto"):  # a line a request, a stack a failed state
+                logging.getLogger(talkative).setLevel(logging.CRITICAL)
             self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
             self._server.start()
             stack.callback(self._server.stop)
             host, port = self._server.get_host_and_port()
             self.endpoint_url = f"http://{host}:{port}"
             self._install_seams()
+            self.environments = execution.ExecutionEnvironments(
+                endpoint_url=self.endpoint_url,
+                python=runtime_python,
+                log_directory=log_directory,
+                cache_directory=log_directory.parent / "code",
+                on_log=on_log,
+            )
+            targets = events.Targets(region)
+            self.ticker = events.Ticker(region, targets)
+            told = events.put_execution_status(region)
+            for take_back in (
+                authorization.install(self._authorizer),
+                execution.install(self.environments),
+                statemachines.install(self.latency, told),
+                events.install(targets),
+                self.environments.close,
+                targets.close,
+                self.ticker.stop,
+            ):
+                stack.callback(take_back)
             self._session: Any = boto3.Session(region_name=region)
             self.client("s3").create_bucket(Bucket=_ARTEFACTS, **_location(region))
             self._publish_image()
@@ -91,6 +124,14 @@ class Cloud:
         `templates.deploy` raises: everything that is not consumed, or that failed, by name.
         """
         return templates.deploy(self.client, stack_name, template, parameters, bucket=_ARTEFACTS, layers=layers)
+
+    def denials(self) -> tuple[authorization.Denial, ...]:
+        """Every call of a role that its policies do not allow, so far."""
+        return self._authorizer.denials()
+
+    def forgive(self, role: str) -> None:
+        """Forget the denials of a role: a test provoked them."""
+        self._authorizer.forgive(role)
 
     def close(self) -> None:
         """Ends workers, ticker and server, and forgets everything. May be called again."""

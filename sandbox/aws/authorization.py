@@ -1,0 +1,304 @@
+"""IAM as the template's roles say it: each call by a role is allowed by a policy of that role, or denied by name.
+
+moto's own check sees the resource `*` nearly everywhere. This one reads the resource from the request. It finds
+permissions that are missing; that a policy is not too wide is proven by the template's tests.
+
+Calls by a role also wait as long as AWS would (`sandbox.aws.latency`). The sandbox's own administrator has no role: it
+is neither checked nor delayed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.exceptions import AccessDeniedError, JsonRESTError
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import determine_request_protocol
+from moto.core.utils import get_service_model
+from moto.iam.models import iam_backends
+from moto.s3.exceptions import S3AccessDeniedError
+from moto.sts.models import sts_backends
+
+from sandbox.aws.latency import DYNAMODB, ELB_CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sandbox.aws.latency import LatencyInjector
+
+_CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
+_DELAYED: Final = {"dynamodb": DYNAMODB, "elasticloadbalancing": ELB_CALL}
+# IAM's prefix where it is not the name that a request is signed for.
+_PREFIXES: Final = {"monitoring": "cloudwatch", "email": "ses"}
+# S3's actions that IAM calls otherwise.
+_S3_ACTIONS: Final = {
+    "HeadObject": "GetObject",
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "ListBuckets": "ListAllMyBuckets",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The role session behind a request."""
+
+    role: str
+    session: str
+    account: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One call that no policy of its role allowed."""
+
+    role: str
+    action: str
+    resource: str
+    at: float
+
+
+def _given(name: str) -> Callable[[Any, Caller], str]:
+    return lambda parameters, _: str(parameters[name])
+
+
+def _named(service: str, kind: str, name: str) -> Callable[[Any, Caller], str]:
+    def arn(parameters: Any, caller: Caller) -> str:
+        value = str(parameters[name])
+        return (
+            value if value.startswith("arn:") else f"arn:aws:{service}:{caller.region}:{caller.account}:{kind}{value}"
+        )
+
+    return arn
+
+
+def _queue(parameters: Any, caller: Caller) -> str:
+    return f"arn:aws:sqs:{caller.region}:{caller.account}:{parameters['QueueUrl'].rsplit('/', 1)[-1]}"
+
+
+def _bus(parameters: Any, caller: Caller) -> str:
+    name = str(parameters["Entries"][0].get("EventBusName", "default"))
+    return name if name.startswith("arn:") else f"arn:aws:events:{caller.region}:{caller.account}:event-bus/{name}"
+
+
+# Service -> (parameter that must be there, how it makes the resource), the first that fits. Where the service
+# authorization reference has no resource type for an action, the resource is `*`.
+_RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], str]]]]] = {
+    "dynamodb": [("TableName", _named("dynamodb", "table/", "TableName"))],
+    "sns": [("TopicArn", _given("TopicArn"))],
+    "events": [("Entries", _bus), ("Name", _named("events", "rule/", "Name"))],
+    "states": [("executionArn", _given("executionArn")), ("stateMachineArn", _given("stateMachineArn"))],
+    "lambda": [("FunctionName", _named("lambda", "function:", "FunctionName"))],
+    "sqs": [("QueueUrl", _queue)],
+    "elasticloadbalancing": [("RuleArn", _given("RuleArn")), ("ListenerArn", _given("ListenerArn"))],
+    "ssm": [
+        ("Name", _named("ssm", "parameter/", "Name")),
+        ("DocumentName", _named("ssm", "document/", "DocumentName")),
+    ],
+    "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
+    "kms": [("KeyId", _named("kms", "key/", "KeyId"))],
+}
+_NO_RESOURCE_TYPE: Final = re.compile(r"(elasticloadbalancing|ec2|autoscaling|cloudwatch):(Describe|List).*")
+
+
+def _values(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@lru_cache(maxsize=4096)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+
+def _like(pattern: str, text: str) -> bool:
+    return _pattern(pattern).fullmatch(text) is not None
+
+
+_OPERATORS: Final[Mapping[str, Callable[[str, list[str]], bool]]] = {
+    "StringEquals": lambda value, wanted: value in wanted,
+    "StringNotEquals": lambda value, wanted: value not in wanted,
+    "StringLike": lambda value, wanted: any(_like(pattern, value) for pattern in wanted),
+    "ArnEquals": lambda value, wanted: any(_like(pattern, value) for pattern in wanted),
+    "ArnLike": lambda value, wanted: any(_like(pattern, value) for pattern in wanted),
+    "Bool": lambda value, wanted: value.lower() in [pattern.lower() for pattern in wanted],
+}
+
+
+def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    """A key that is not in the context, or an operator that is not known, does not hold: it denies."""
+    return all(
+        key in context
+        and operator in _OPERATORS
+        and _OPERATORS[operator](context[key], [str(x) for x in _values(wanted)])
+        for operator, keys in conditions.items()
+        for key, wanted in keys.items()
+    )
+
+
+def is_allowed(documents: Iterable[Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Whether the policies allow the action: some statement does, and none denies."""
+    allowed = False
+    for document in documents:
+        for statement in _values(document["Statement"]):
+            actions = _values(statement.get("Action", statement.get("NotAction", [])))
+            named = any(_like(pattern.lower(), action.lower()) for pattern in actions)
+            if named != ("Action" in statement):
+                continue
+            if not any(_like(pattern, resource) for pattern in _values(statement.get("Resource", "*"))):
+                continue
+            if not _conditions_hold(statement.get("Condition", {}), context):
+                continue
+            if statement["Effect"] == "Deny":
+                return False
+            allowed = True
+    return allowed
+
+
+@lru_cache(maxsize=1024)
+def _parsed(document: str) -> Any:
+    return json.loads(document)
+
+
+def role_documents(account: str, role: str) -> list[Any]:
+    """All policy documents of a role, inline and attached."""
+    backend = iam_backends[account]["aws"]
+    documents = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
+    documents += [
+        next(version.document for version in policy.versions if version.is_default)
+        for policy in backend.list_attached_role_policies(role)[0]
+    ]
+    return [_parsed(document) if isinstance(document, str) else document for document in documents]
+
+
+class Authorizer:
+    """Checks and delays the calls of roles, and remembers what it denied. Safe to use from several threads."""
+
+    def __init__(self, injector: LatencyInjector) -> None:
+        self._injector = injector
+        self._lock = threading.Lock()
+        self._denials: list[Denial] = []
+        self._callers: dict[str, tuple[str, str]] = {}
+
+    def denials(self) -> tuple[Denial, ...]:
+        """All denials so far."""
+        with self._lock:
+            return tuple(self._denials)
+
+    def forgive(self, role: str) -> None:
+        """Forget the denials of a role: a test provoked them."""
+        with self._lock:
+            self._denials = [denial for denial in self._denials if denial.role != role]
+
+    def check(self, caller: Caller, action: str, resource: str, context: Mapping[str, str]) -> str | None:
+        """None when the role may, else the sentence that AWS answers; the denial is remembered."""
+        if is_allowed(role_documents(caller.account, caller.role), action, resource, context):
+            return None
+        with self._lock:
+            self._denials.append(Denial(caller.role, action, resource, time.time()))
+        return (
+            f"User: arn:aws:sts::{caller.account}:assumed-role/{caller.role}/{caller.session} is not authorized to "
+            f"perform: {action} on resource: {resource} because no identity-based policy allows the {action} action"
+        )
+
+    def authorize(self, request: Any) -> None:
+        """Check and delay a request to moto. Raises the error in the shape of the service's protocol."""
+        found = _CREDENTIAL.search(request.headers.get("Authorization", ""))
+        if found is None:
+            return
+        key, region, signed_for = found.groups()
+        caller = self._caller(key, request.current_account, region)
+        if caller is None:
+            return
+        service = _PREFIXES.get(signed_for, signed_for)
+        operation = request._get_action()
+        if operation in ("GetCallerIdentity", "AssumeRole"):
+            return
+        action, resource = _action_and_resource(request, service, operation, caller)
+        said = self.check(caller, action, resource, {"aws:RequestedRegion": region, "aws:SecureTransport": "true"})
+        if said is not None:
+            _refuse(request, service, action, said)
+        if kind := _DELAYED.get(service):
+            self._injector.sleep(kind, caller=caller.role, detail=operation)
+
+    def _caller(self, key: str, account: str, region: str) -> Caller | None:
+        if key not in self._callers:
+            assumed = (
+                role for backends in sts_backends.values() for one in backends.values() for role in one.assumed_roles
+            )
+            role = next((role for role in assumed if role.access_key_id == key), None)
+            if role is None:
+                return None
+            self._callers[key] = (role.role_arn.rsplit("/", 1)[-1], role.session_name)
+        name, session = self._callers[key]
+        return Caller(name, session, account, region)
+
+
+def install(authorizer: Authorizer) -> Callable[[], None]:
+    """Have moto ask this authorizer before each call. The result takes it back."""
+    original = ActionAuthenticatorMixin._authenticate_and_authorize_action
+
+    def authorize(request: Any, _iam_request: type, _resource: str = "*") -> None:
+        authorizer.authorize(request)
+
+    ActionAuthenticatorMixin._authenticate_and_authorize_action = authorize
+
+    def take_back() -> None:
+        ActionAuthenticatorMixin._authenticate_and_authorize_action = original
+
+    return take_back
+
+
+def _action_and_resource(request: Any, service: str, operation: str, caller: Caller) -> tuple[str, str]:
+    if service == "s3":
+        return f"s3:{_S3_ACTIONS.get(operation, operation)}", _s3_resource(request)
+    action = f"{service}:{'InvokeFunction' if (service, operation) == ('lambda', 'Invoke') else operation}"
+    if _NO_RESOURCE_TYPE.fullmatch(action):
+        return action, "*"
+    parameters = _parameters(request, operation)
+    for name, resource in _RESOURCES.get(service, ()):
+        if parameters.get(name):
+            return action, resource(parameters, caller)
+    return action, "*"
+
+
+def _s3_resource(request: Any) -> str:
+    bucket, _, key = request.path.lstrip("/").partition("/")
+    return f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
+
+
+def _parameters(request: Any, operation: str) -> Mapping[str, Any]:
+    model = get_service_model(request.boto3_service_name)
+    normalized = request.normalized_request
+    parser = PROTOCOL_PARSERS[determine_request_protocol(model, normalized.content_type)]
+    parsed = parser(model.operation_model(operation), map_type=dict).parse(
+        {
+            "method": normalized.method,
+            "values": normalized.values,
+            "headers": normalized.headers,
+            "body": normalized.data,
+            "url_path": normalized.path,
+            "url_params": request.uri_match,
+        }
+    )
+    return parsed or {}
+
+
+def _refuse(request: Any, service: str, action: str, said: str) -> None:
+    if service == "s3":
+        raise S3AccessDeniedError
+    if get_service_model(request.boto3_service_name).protocol in ("json", "rest-json"):
+        refusal = JsonRESTError("AccessDeniedException", said)
+        refusal.code = 400
+        raise refusal
+    denied = AccessDeniedError(user_arn="", action=action)
+    denied.description = denied.description.replace(f"User:  is not authorized to perform: {action}", said)
+    raise denied

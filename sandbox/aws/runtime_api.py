@@ -1,0 +1,192 @@
+"""One Lambda execution environment: AWS's own runtime client in a process, and the Runtime API that it asks.
+
+The Runtime API is https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, on loopback: the process asks for
+the next invocation, and posts its response or its error.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import queue
+import socket
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, cast
+
+from sandbox.processes import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_VERSION: Final = "/2018-06-01/runtime"
+_POLL_SECONDS: Final = 0.05  # how late the death of the process is seen; an answer is seen at once
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a function answered: its result, or its error as Lambda describes it."""
+
+    is_error: bool
+    payload: bytes
+
+    @classmethod
+    def error(cls, kind: str, message: str) -> Answer:
+        """An error that Lambda itself reports."""
+        return cls(is_error=True, payload=json.dumps({"errorType": kind, "errorMessage": message}).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Invocation:
+    request_id: str
+    payload: bytes
+    deadline_ms: int
+
+
+class Environment:
+    """One process that takes one invocation at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        function_arn: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        *,
+        log: Path,
+        on_line: Callable[[str], None],
+    ) -> None:
+        self.function_arn = function_arn
+        self.last_used = time.monotonic()
+        self._next: queue.Queue[_Invocation] = queue.Queue()
+        self._answers: queue.Queue[tuple[str, Answer]] = queue.Queue()
+        self._server = _Server(self)
+        threading.Thread(target=self._server.serve_forever, name=f"Runtime API of {name}", daemon=True).start()
+        api = f"127.0.0.1:{self._server.server_address[1]}"
+        self._child = Child(
+            name,
+            command,
+            environment={**environment, "AWS_LAMBDA_RUNTIME_API": api},
+            directory=directory,
+            log=log,
+            ready=None,
+            on_line=on_line,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take an invocation."""
+        return self._child.alive
+
+    def invoke(self, payload: bytes, timeout_seconds: float) -> Answer:
+        """Run one invocation. A time-out and an exit of the process end the environment, as they do on AWS."""
+        request_id = str(uuid.uuid4())
+        deadline = time.time() + timeout_seconds
+        self._next.put(_Invocation(request_id, payload, int(deadline * 1000)))
+        while time.time() < deadline:
+            try:
+                answered, answer = self._answers.get(timeout=min(_POLL_SECONDS, max(0.0, deadline - time.time())))
+            except queue.Empty:
+                if not self._child.alive:
+                    status = self._child.exit_status
+                    message = f"RequestId: {request_id} Error: Runtime exited with error: exit status {status}"
+                    return Answer.error("Runtime.ExitError", message)
+                continue
+            if answered in (request_id, ""):  # an init error has no request
+                self.last_used = time.monotonic()
+                return answer
+        self.close()
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        message = f"{moment} {request_id} Task timed out after {timeout_seconds:.2f} seconds"
+        return Answer.error("Sandbox.Timedout", message)
+
+    def close(self) -> None:
+        """Kill the process and free the port. May be called again."""
+        self._child.close()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next_invocation(self) -> _Invocation | None:
+        """Wait for an invocation, for as long as the process is there to ask."""
+        while self._child.alive:
+            try:
+                return self._next.get(timeout=1.0)
+            except queue.Empty:
+                continue
+        return None
+
+    def answered(self, request_id: str, answer: Answer) -> None:
+        """Take an answer; an empty request id is the error of the initialisation."""
+        self._answers.put((request_id, answer))
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.environment = environment
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+
+    def setup(self) -> None:
+        super().setup()
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms a call
+
+    @property
+    def environment(self) -> Environment:
+        return cast("_Server", self.server).environment
+
+    def do_GET(self) -> None:
+        if self.path != f"{_VERSION}/invocation/next":
+            self.send_error(404)
+            return
+        invocation = self.environment.next_invocation()
+        if invocation is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": self.environment.function_arn,
+            "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+            "Content-Type": "application/json",
+        }
+        self._send(200, headers, invocation.payload)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = self.path.removeprefix(f"{_VERSION}/").split("/")
+        if parts == ["init", "error"]:
+            self.environment.answered("", Answer(is_error=True, payload=body))
+        else:
+            _, request_id, kind = parts
+            self.environment.answered(request_id, Answer(is_error=kind == "error", payload=body))
+        self._send(202, {}, b"")
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        try:
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.wfile.flush()
+        except ConnectionError:  # the process was killed while it asked
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the calls of the runtime client are no news."""

@@ -1,0 +1,184 @@
+"""Step Functions: moto's engine with what it lacks, and every machine under its own role.
+
+Each wrapped method is one gap of moto 5.2.5: names when none is given, the role, the start time in the context, the
+error name of a Lambda call that never reached the function, error and cause of a stop, and the wait at each state.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import moto.stepfunctions.parser.models as engine
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
+from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
+
+from sandbox.aws.latency import STATE_TRANSITION
+from sandbox.aws.roles import RoleClients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.aws.latency import LatencyInjector
+
+_PARSER: Final = "moto.stepfunctions.parser"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStatus:
+    """One change of an execution's status. Times are seconds since the epoch; what is not there yet is None."""
+
+    execution_arn: str
+    machine_arn: str
+    name: str
+    status: str
+    input: str
+    started_at: float
+    ended_at: float | None = None
+    output: str | None = None
+    error: str | None = None
+    cause: str | None = None
+
+
+def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], None]) -> Callable[[], None]:
+    """Put every seam in place. The result takes them away again.
+
+    `on_status` is called on the thread that changed the status, and must not block for long.
+    """
+    undo = [
+        _replace(engine.StepFunctionsParserBackend, "start_execution", _named),
+        _replace(Execution, "get_start_execution_details", _with_a_start_time),
+        _replace(Execution, "stop", _keeping_error_and_cause),
+        _replace(Execution, "start", functools.partial(_telling_the_start, on_status)),
+        _replace(
+            BaseExecutionWorkerCommunication,
+            "_reflect_execution_status",
+            functools.partial(_telling_the_end, on_status),
+        ),
+        _replace(CommonStateField, "_eval_body", functools.partial(_waiting, injector)),
+        _replace(StateTaskLambda, "_from_error", _with_lambdas_own_errors),
+        *_under_roles(),
+    ]
+
+    def take_away() -> None:
+        for one in undo:
+            one()
+
+    return take_away
+
+
+def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> Callable[[], None]:
+    original = getattr(owner, name)
+    setattr(owner, name, wrap(original))
+    return lambda: setattr(owner, name, original)
+
+
+def _under_roles() -> list[Callable[[], None]]:
+    clients = RoleClients("step-functions")
+
+    def client(region: str, service: str, state_credentials: Any = None) -> Any:
+        return clients.client(region, service, str(state_credentials.role_arn))
+
+    modules = [module for name, module in sys.modules.items() if name.startswith(_PARSER)]
+    users = [module for module in modules if hasattr(module, "boto_client_for")]
+    if not users:
+        raise RuntimeError("moto's engine has no boto_client_for any more: machines would run without their role")
+    return [_replace(module, "boto_client_for", lambda _: client) for module in users]
+
+
+def _named(original: Any) -> Any:
+    def start_execution(
+        self: Any, state_machine_arn: str, name: Any = None, execution_input: Any = None, trace_header: Any = None
+    ) -> Any:
+        return original(self, state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
+
+    return start_execution
+
+
+def _with_a_start_time(original: Any) -> Any:
+    def get_start_execution_details(self: Any) -> Any:
+        details = original(self)
+        details.start_time = self.start_date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return details
+
+    return get_start_execution_details
+
+
+def _keeping_error_and_cause(original: Any) -> Any:
+    def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
+        self.error, self.cause = error, cause
+        original(self, stop_date, error, cause)
+
+    return stop
+
+
+def _telling_the_start(on_status: Callable[[ExecutionStatus], None], original: Any) -> Any:
+    def start(self: Any) -> None:
+        original(self)
+        on_status(_status(self, "RUNNING"))
+
+    return start
+
+
+def _telling_the_end(on_status: Callable[[ExecutionStatus], None], original: Any) -> Any:
+    def reflect(self: Any) -> None:
+        original(self)
+        on_status(_status(self.execution, self.execution.status))
+
+    return reflect
+
+
+def _status(execution: Any, status: str) -> ExecutionStatus:
+    ended = status != "RUNNING"
+    return ExecutionStatus(
+        execution_arn=execution.exec_arn,
+        machine_arn=execution.state_machine.arn,
+        name=execution.name,
+        status=status,
+        input=json.dumps(execution.input_data),
+        started_at=execution.start_date.timestamp(),
+        ended_at=execution.stop_date.timestamp() if ended and execution.stop_date else None,
+        output=json.dumps(execution.output) if status == "SUCCEEDED" else None,
+        error=execution.error if ended else None,
+        cause=execution.cause if ended else None,
+    )
+
+
+def _waiting(injector: LatencyInjector, original: Any) -> Any:
+    def eval_body(self: Any, env: Any) -> None:
+        context = env.states.context_object.context_object_data
+        detail = f"{context['Execution']['Name']}/{self.name}"
+        injector.sleep(STATE_TRANSITION, caller=context["StateMachine"]["Name"], detail=detail)
+        original(self, env)
+
+    return eval_body
+
+
+def _with_lambdas_own_errors(original: Any) -> Any:
+    """A call that Lambda refused is an error `Lambda.<code>` (Step Functions guide, Lambda service exceptions)."""
+
+    def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        if not isinstance(ex, ClientError):
+            return original(self, env, ex)
+        refused = ex.response["Error"]
+        code = refused["Code"]
+        error = f"Lambda.{code}" if code == "TooManyRequestsException" else "Lambda.AWSLambdaException"
+        details = LambdaFunctionFailedEventDetails(error=error, cause=refused.get("Message", code))
+        return FailureEvent(
+            env=env,
+            error_name=CustomErrorName(error),
+            event_type=HistoryEventType.LambdaFunctionFailed,
+            event_details=EventDetails(lambdaFunctionFailedEventDetails=details),
+        )
+
+    return from_error

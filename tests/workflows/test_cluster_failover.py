@@ -1,0 +1,291 @@
+"""`cluster_failover` as it deploys: the template's functions and roles, the state machine, real inference servers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox.region import FLEET, PRIMARY, REGION, REPLICAS, STANDBY, Message, SandboxError, SandboxRegion
+from standfast.fleet import Role
+
+BY_HAND = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test moves the traffic"}
+
+
+def run(region: SandboxRegion, payload: Mapping[str, object]) -> dict[str, Any]:
+    return region.wait_for_end(region.start_execution(payload))
+
+
+def pages(region: SandboxRegion, since: int) -> list[Message]:
+    return [message for message in region.messages()[since:] if message.topic == "page"]
+
+
+def states(region: SandboxRegion, execution: Mapping[str, Any]) -> list[str]:
+    history = region.cloud.client("stepfunctions").get_execution_history(executionArn=execution["executionArn"])
+    return [
+        event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
+    ]
+
+
+@contextmanager
+def denied(region: SandboxRegion, logical_id: str) -> Iterator[None]:
+    """Take a function's access to the state table away, as a broken policy would."""
+    iam = region.cloud.client("iam")
+    role = next(
+        role["RoleName"]
+        for role in iam.list_roles(MaxItems=500)["Roles"]
+        if f"-{logical_id}FunctionRole" in role["RoleName"]
+    )
+    statement = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=role, PolicyName="injected-fault", PolicyDocument=document)
+    before = len(region.cloud.denials())
+    try:
+        yield
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="injected-fault")
+        assert any(denial.role == role for denial in region.cloud.denials()[before:]), "the fault was never met"
+        region.cloud.forgive(role)
+
+
+def test_a_failover_by_hand_moves_records_and_tells(region: SandboxRegion) -> None:
+    told = len(region.messages())
+    execution = run(region, BY_HAND)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    scope = region.view().scope
+    assert scope.desired.weights == {PRIMARY: 0, STANDBY: 100}
+    assert scope.desired.roles == {PRIMARY: Role.QUARANTINED, STANDBY: Role.ACTIVE}
+    assert scope.lease.holder is None
+    (page,) = pages(region, told)
+    assert "a test moves the traffic" in page.text
+    assert f"{STANDBY} has 2 replicas for the traffic of 4" in page.text
+    assert "readmit-cluster" in page.text
+    order = states(region, execution)
+    assert order.index("ShiftTraffic") < order.index("VerifyServing") < order.index("RecordRoles")
+    assert order.index("ShiftTraffic") < order.index("CheckDrain") < order.index("Quarantine")
+
+
+def test_killed_replicas_are_noticed_and_the_service_goes_on(region: SandboxRegion) -> None:
+    known = {execution["executionArn"] for execution in region.executions()}
+    region.nodes.kill(PRIMARY)
+    killed_at = time.time()
+    arn = region.wait_for(
+        "a failover",
+        lambda: next(
+            (found["executionArn"] for found in region.executions() if found["executionArn"] not in known), None
+        ),
+        10,
+    )
+    execution = region.wait_for_end(arn)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    given = json.loads(execution["input"])
+    assert given["trigger"] == "watch"
+    assert "connection refused" in given["reason"]
+    assert "through the entry" in given["reason"]
+    assert given["detected_at"] - killed_at < 5
+    assert region.view().scope.desired.roles[STANDBY] is Role.ACTIVE
+
+
+# Which end each Task's own failure must come to, and whether the traffic has moved by then.
+ENDS = {
+    "TakeLease": ("FAILED", "FailoverNotStarted", False),
+    "ProbeStandbys": ("FAILED", "FailoverDidNotSucceed", False),
+    "SelectStandby": ("FAILED", "FailoverDidNotSucceed", False),
+    "ShiftTraffic": ("FAILED", "FailoverDidNotSucceed", False),
+    "VerifyServing": ("FAILED", "FailoverDidNotSucceed", True),
+    "RecordRoles": ("FAILED", "FailoverDidNotSucceed", True),
+    "CheckDrain": ("SUCCEEDED", None, True),
+    "Quarantine": ("FAILED", "FailoverDidNotSucceed", True),
+    "ReleaseLease": ("FAILED", "FailoverDidNotSucceed", True),
+    "Announce": ("FAILED", "NobodyWasTold", True),
+}
+
+
+@pytest.mark.parametrize("task", ENDS)
+def test_a_task_that_fails_ends_told_and_without_a_lease(region: SandboxRegion, task: str) -> None:
+    status, error, moved = ENDS[task]
+    told = len(region.messages())
+    with denied(region, task):
+        execution = run(region, BY_HAND)
+        assert (execution["status"], execution.get("error")) == (status, error)
+        region.wait_for("a page", lambda: pages(region, told), 10)
+    scope = region.wait_for("the lease to be free", lambda: (s := region.view().scope).lease.holder is None and s, 10)
+    assert (scope.desired.weights[STANDBY] > 0) is moved
+    assert any(scope.desired.weights.values())
+
+
+def test_a_give_up_that_fails_is_taken_over_by_the_reconciler(region: SandboxRegion) -> None:
+    told = len(region.messages())
+    with denied(region, "ShiftTraffic"), denied(region, "GiveUp"):
+        execution = run(region, BY_HAND)
+        assert execution["error"] == "NobodyWasTold"
+        region.wait_for("a page", lambda: pages(region, told), 10)
+    assert region.view().scope.lease.holder is None
+    assert region.view().scope.desired.weights == {PRIMARY: 100, STANDBY: 0}
+
+
+def test_an_execution_that_is_stopped_loses_its_lease_and_a_person_is_told(region: SandboxRegion) -> None:
+    told = len(region.messages())
+    region.nodes.pause(STANDBY)  # its canaries hang, so that there is time to stop the execution
+    arn = region.start_execution(BY_HAND)
+    region.wait_for("the lease", lambda: region.view().scope.lease.holder == arn, 10)
+    region.cloud.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
+    region.nodes.revive(STANDBY)
+    region.wait_for("the lease to be free", lambda: region.view().scope.lease.holder is None, 10)
+    page = region.wait_for("a page", lambda: pages(region, told), 10)[0]
+    assert "half-way" in page.subject
+    assert region.view().scope.attempts == 1
+
+
+def test_with_no_standby_proven_the_weights_stay_and_one_page_is_sent(region: SandboxRegion) -> None:
+    told, version = len(region.messages()), region.view().scope.desired.version
+    region.nodes.kill(STANDBY)
+    for _ in range(2):
+        execution = run(region, {**BY_HAND, "incident_id": "both-clusters-down"})
+        assert execution["error"] == "FailoverDidNotSucceed"
+    assert region.view().scope.desired.version == version
+    (page,) = pages(region, told)
+    assert f"{STANDBY}: 0 of 2 replicas answered a canary just now: connection refused" in page.text
+    assert "stays where it was" in page.text
+
+
+def test_while_the_switch_says_observe_nothing_is_changed_and_somebody_is_told(region: SandboxRegion) -> None:
+    region.invoke("set-switch", {"automation": "observe", "reason": "a test looks on", "set_by": "test"})
+    told, before = len(region.messages()), region.view().scope
+    execution = run(region, BY_HAND)
+    assert execution["status"] == "SUCCEEDED"
+    assert region.view().scope == before
+    (page,) = pages(region, told)
+    assert "Nothing was changed: the switch says observe (a test looks on)" in page.text
+
+
+def test_a_preflight_changes_nothing_and_says_what_would_happen(region: SandboxRegion) -> None:
+    before = region.view().scope
+    execution = run(region, {"mode": "preflight", "scope_id": REGION})
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    assert json.loads(execution["output"])["told"]["outcome"] == f"would work: {STANDBY}"
+    assert region.view().scope == before
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (
+            {**BY_HAND, "failed_cluster_id": "use1-z"},
+            f"cluster 'use1-z' is unknown; this Region has {PRIMARY}, {STANDBY}",
+        ),
+        ({**BY_HAND, "failed_cluster_id": STANDBY}, f"the active cluster is {PRIMARY}; nothing to move"),
+        ({"mode": "failover", "scope_id": REGION, "reason": "who?"}, "failed_cluster_id is missing"),
+        ({key: value for key, value in BY_HAND.items() if key != "scope_id"}, "scope_id is missing; add it"),
+        ({**BY_HAND, "failed_cluster": PRIMARY}, "failed_cluster is not a known field"),
+        ({**BY_HAND, "scope_id": "eu-west-1"}, f"this stack serves {REGION}, not eu-west-1"),
+    ],
+)
+def test_a_wrong_input_is_refused_in_words_and_changes_nothing(
+    region: SandboxRegion, payload: Mapping[str, object], words: str
+) -> None:
+    before = region.view().scope
+    execution = run(region, payload)
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "FailoverRefused"
+    assert words in execution["cause"]
+    assert region.view().scope == before
+
+
+def test_the_switch_off_refuses_to_start(region: SandboxRegion) -> None:
+    region.invoke("set-switch", {"automation": "off", "reason": "a test", "set_by": "test"})
+    before = region.view().scope
+    execution = run(region, BY_HAND)
+    assert execution["error"] == "FailoverRefused"
+    assert "the switch is off" in execution["cause"]
+    assert region.view().scope == before
+
+
+def test_the_same_execution_name_twice_starts_one_failover(region: SandboxRegion) -> None:
+    name = f"twice-{time.time_ns()}"
+    first = region.wait_for_end(region.start_execution(BY_HAND, name=name))
+    after = region.view().scope
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        region.start_execution({**BY_HAND, "reason": "a second trigger"}, name=name)
+    assert first["status"] == "SUCCEEDED"
+    assert region.view().scope == after
+
+
+def test_a_stale_write_to_the_rule_is_put_back_and_a_hand_edit_is_left_alone(region: SandboxRegion) -> None:
+    run(region, BY_HAND)
+    elb = region.cloud.client("elbv2")
+
+    def write(primary: int, standby: int) -> None:
+        groups = [
+            {"TargetGroupArn": region.groups[PRIMARY], "Weight": primary},
+            {"TargetGroupArn": region.groups[STANDBY], "Weight": standby},
+        ]
+        elb.modify_rule(
+            RuleArn=region.rule_arn, Actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+        )
+
+    write(100, 0)  # what a stale holder would write: version 1's weights
+    found = region.invoke("reconcile", {})["found"][0]
+    assert "quarantined" in found
+    assert region.rule_changes[-1].weights == {PRIMARY: 0, STANDBY: 100}
+    write(0, 50)  # the same shares of traffic in other numbers: somebody's own
+    told = len(region.messages())
+    assert "by hand; left as they are" in region.invoke("reconcile", {})["found"][0]
+    assert "by hand; left as they are" in region.invoke("reconcile", {})["found"][0]
+    assert len(region.messages()[told:]) <= 1
+    write(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": {"name": "x", "engine": "tgi"}}, "model.engine"),
+        ({"regions": {}}, "regions"),
+        ({"clusters": "nonsense"}, "clusters is not a known field"),
+    ],
+)
+def test_a_malformed_configuration_is_refused_and_the_old_one_stays(
+    region: SandboxRegion, change: Mapping[str, object], words: str
+) -> None:
+    before = region.view().applied
+    with pytest.raises(SandboxError, match="InvalidInputError") as refused:
+        region.invoke("apply-config", {"config": {**region.fleet_config(), **change}})
+    assert words in str(refused.value)
+    assert region.view().applied == before
+
+
+def test_a_region_without_a_standby_is_refused(region: SandboxRegion) -> None:
+    config = region.fleet_config()
+    del config["regions"][REGION]["clusters"][STANDBY]
+    with pytest.raises(SandboxError, match="add a cluster with `role: standby`"):
+        region.invoke("apply-config", {"config": config})
+
+
+def test_the_same_configuration_again_changes_nothing(region: SandboxRegion) -> None:
+    before = region.view()
+    answer = region.invoke("apply-config", {"config": region.fleet_config()})
+    assert answer["version"] == before.applied.version
+    assert answer["scope_created"] is False
+    assert region.view().scope == before.scope
+
+
+def test_only_a_quarantined_cluster_can_be_readmitted(region: SandboxRegion) -> None:
+    with pytest.raises(SandboxError, match="not quarantined; there is nothing to readmit"):
+        region.invoke("readmit-cluster", {"cluster_id": STANDBY, "reason": "none", "set_by": "test"})
+
+
+def test_every_replica_that_auto_scaling_made_is_discovered(region: SandboxRegion) -> None:
+    assert region.invoke("discover-replicas", {}) == REPLICAS
+    assert all(
+        address.url.startswith("http://127.11.") for found in region.view().replicas.values() for address in found
+    )
+
+
+def test_the_functions_are_those_of_the_template(region: SandboxRegion) -> None:
+    functions = region.cloud.client("lambda").list_functions(MaxItems=50)["Functions"]
+    assert {function["FunctionName"] for function in functions} >= {f"{FLEET}-watch-endpoints", f"{FLEET}-take-lease"}
