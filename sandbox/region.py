@@ -7,6 +7,7 @@ templates in their order, applies a FleetConfig and sets the switch, all through
 from __future__ import annotations
 
 import json
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ REGION = "us-east-1"
 PRIMARY, STANDBY = "use1-a", "use1-b"
 REPLICAS = {PRIMARY: 4, STANDBY: 2}
 FRESH_SECONDS = 7.0
+CLAIM_PORT = 7999
 
 
 class SandboxError(RuntimeError):
@@ -56,6 +58,19 @@ class Message:
     topic: str
     subject: str
     text: str
+
+
+def _claim_network() -> tuple[socket.socket, int]:
+    """A free 127.N.0.0/16, so that two sandboxes do not meet: N is ours for as long as the socket is open."""
+    for second in range(11, 250):
+        claim = socket.socket()
+        try:
+            claim.bind((f"127.{second}.0.1", CLAIM_PORT))
+        except OSError:
+            claim.close()
+        else:
+            return claim, second
+    raise SandboxError("every network from 127.11.0.0/16 to 127.249.0.0/16 is taken; end some sandboxes")
 
 
 class SandboxRegion:
@@ -88,6 +103,7 @@ class SandboxRegion:
         self.groups: dict[str, str] = {}
         self._messages: list[Message] = []
         self._queue = ""
+        self._claim, self._second = _claim_network()
 
     def start(self, *, automation: str = "run") -> Self:
         """Deploy everything and wait until both clusters are proven healthy. Says each step."""
@@ -115,7 +131,7 @@ class SandboxRegion:
 
     def close(self) -> None:
         """End every process. May be called again."""
-        for end in (self.cloud.close, *(part.close for part in self._fleet())):
+        for end in (self.cloud.close, *(part.close for part in self._fleet()), self._claim.close):
             end()
 
     def __enter__(self) -> Self:
@@ -188,11 +204,13 @@ class SandboxRegion:
     def messages(self) -> tuple[Message, ...]:
         """Pages and notices that have arrived so far."""
         sqs = self.cloud.client("sqs")
-        while found := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+        ask = {"QueueUrl": self._queue, "MaxNumberOfMessages": 10, "AttributeNames": ["SentTimestamp"]}
+        while found := sqs.receive_message(**ask).get("Messages"):
             for message in found:
                 body = json.loads(message["Body"])
                 topic = "page" if body["TopicArn"] == self.outputs["PagesTopicArn"] else "notice"
-                self._messages.append(Message(time.time(), topic, body.get("Subject", ""), body["Message"]))
+                sent_at = int(message["Attributes"]["SentTimestamp"]) / 1000
+                self._messages.append(Message(sent_at, topic, body.get("Subject", ""), body["Message"]))
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
         return tuple(self._messages)
 
@@ -272,11 +290,11 @@ class SandboxRegion:
     def _network(self) -> dict[str, str]:
         """The VPC that a team has. Its range is bindable here, so an instance's private address is a real one."""
         ec2 = self.cloud.client("ec2")
-        vpc = ec2.create_vpc(CidrBlock="127.11.0.0/16")["Vpc"]["VpcId"]
+        vpc = ec2.create_vpc(CidrBlock=f"127.{self._second}.0.0/16")["Vpc"]["VpcId"]
         subnets = [
-            ec2.create_subnet(VpcId=vpc, CidrBlock=f"127.11.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")[
-                "Subnet"
-            ]["SubnetId"]
+            ec2.create_subnet(
+                VpcId=vpc, CidrBlock=f"127.{self._second}.{number}.0/24", AvailabilityZone=f"{REGION}{zone}"
+            )["Subnet"]["SubnetId"]
             for number, zone in ((1, "a"), (2, "b"))
         ]
         return {"VpcId": vpc, "SubnetIds": ",".join(subnets)}

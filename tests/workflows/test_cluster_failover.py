@@ -281,9 +281,7 @@ def test_only_a_quarantined_cluster_can_be_readmitted(region: SandboxRegion) -> 
 
 def test_every_replica_that_auto_scaling_made_is_discovered(region: SandboxRegion) -> None:
     assert region.invoke("discover-replicas", {}) == REPLICAS
-    assert all(
-        address.url.startswith("http://127.11.") for found in region.view().replicas.values() for address in found
-    )
+    assert all(address.url.startswith("http://127.") for found in region.view().replicas.values() for address in found)
 
 
 def test_the_functions_are_those_of_the_template(region: SandboxRegion) -> None:
