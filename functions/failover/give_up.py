@@ -10,14 +10,14 @@ from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
 
 if TYPE_CHECKING:
-    from standfast.aws.cluster_table import ClusterTable
+    from standfast.ports import ConfigStore, ScopeStore
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was told. May be repeated: a lease that was given back is left alone."""
     step = parse_input(GiveUpStep, event, "the GiveUp task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
-    retry_at = _give_back(step, table, now) if step.may_change else None
+    retry_at = _give_back(step, table, table, now) if step.may_change else None
     announcement = announcements.gave_up(step, retry_at)
     told = telling.tell(
         announcement,
@@ -31,18 +31,18 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
 
 
-def _give_back(step: GiveUpStep, table: ClusterTable, now: float) -> float | None:
+def _give_back(step: GiveUpStep, scopes: ScopeStore, configs: ConfigStore, now: float) -> float | None:
     """Release the lease; None when it was not ours any more, else when the next attempt may start."""
-    record = table.read(step.scope_id)
+    record = scopes.read(step.scope_id)
     if record.lease.token != step.token:
         return None
     if record.lease.holder is None:
         return record.not_before
     attempts = record.attempts + 1
-    hold_down = table.read_config().config.failover.hold_down_seconds
+    hold_down = configs.read_config().config.failover.hold_down_seconds
     retry_at = now + failover.hold_down_seconds(attempts, hold_down)
     try:
-        table.release(step.scope_id, token=step.token, attempts=attempts, not_before=retry_at)
+        scopes.release(step.scope_id, token=step.token, attempts=attempts, not_before=retry_at)
     except FencedError:
         return None
     return retry_at

@@ -22,6 +22,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_la
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from sandbox.aws.latency import STATE_TRANSITION
 from sandbox.aws.roles import RoleClients
@@ -58,7 +59,7 @@ def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], No
     undo = [
         _replace(engine.StepFunctionsParserBackend, "start_execution", _named),
         _replace(Execution, "get_start_execution_details", _with_a_start_time),
-        _replace(Execution, "stop", _keeping_error_and_cause),
+        _replace(StepFunctionResponse, "stop_execution", _keeping_error_and_cause),
         _replace(Execution, "start", functools.partial(_telling_the_start, on_status)),
         _replace(
             BaseExecutionWorkerCommunication,
@@ -115,11 +116,14 @@ def _with_a_start_time(original: Any) -> Any:
 
 
 def _keeping_error_and_cause(original: Any) -> Any:
-    def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
-        self.error, self.cause = error, cause
-        original(self, stop_date, error, cause)
+    """moto's handler passes neither on to the backend."""
 
-    return stop
+    def stop_execution(self: Any) -> Any:
+        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution.error, execution.cause = self._get_param("error"), self._get_param("cause")
+        return original(self)
+
+    return stop_execution
 
 
 def _telling_the_start(on_status: Callable[[ExecutionStatus], None], original: Any) -> Any:

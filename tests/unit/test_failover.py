@@ -210,7 +210,8 @@ def test_a_standby_as_large_as_the_failed_one_is_not_overloaded() -> None:
 @pytest.mark.parametrize(
     ("candidate", "role", "reason"),
     [
-        (good(), Role.QUARANTINED, "it is quarantined until it is proven or a person says so"),
+        (good(), Role.QUARANTINED, "it is quarantined: it failed, and takes no traffic until a person says"),
+        (good(), Role.DRAINING, "it is draining: it failed, and takes no traffic until a person says"),
         (Proof(STANDBY, 0, "connection refused"), Role.STANDBY, "0 of 2 replicas answered a canary just now: connec"),
         (Proof(STANDBY, 0), Role.STANDBY, "0 of 2 replicas answered a canary just now"),
         (Proof(STANDBY, 2), Role.STANDBY, "the watch has not assessed it yet"),
@@ -226,7 +227,7 @@ def test_a_standby_as_large_as_the_failed_one_is_not_overloaded() -> None:
             "the watch found it unknown: this vantage point is blind",
         ),
     ],
-    ids=["quarantined", "refusing", "not registered", "not assessed", "stale", "unhealthy", "unknown"],
+    ids=["quarantined", "draining", "refusing", "not registered", "not assessed", "stale", "unhealthy", "unknown"],
 )
 def test_what_limits_a_candidate_is_said(candidate: Proof, role: Role, reason: str) -> None:
     said = limitation(candidate, role, REGION.cluster(STANDBY), FRESH, NOW)

@@ -116,7 +116,7 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
         "What is left to do: look at the execution. If the active cluster is still down, the watch tries again.",
     ]
     subject = f"{record.scope_id}: a failover ended half-way ({status})"
-    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", f"ended: {status}")
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", "ended half-way")
 
 
 def drifted(scope_id: str, reason: str, *, repaired: bool) -> Announcement:

@@ -25,6 +25,10 @@ HOLD_DOWN_LIMIT = 16
 """The hold-down doubles with each failed attempt, up to this many times its first length."""
 
 
+FAILED = frozenset({Role.DRAINING, Role.QUARANTINED})
+"""Roles of a cluster that failed. *Draining* is left behind by a failover that ended between two of its last steps."""
+
+
 class StartAction(StrEnum):
     """What the watcher does about the active cluster."""
 
@@ -162,8 +166,8 @@ class Selection:
 
 def limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float, now: float) -> str | None:
     """Why a cluster may not take the traffic, or None when it may."""
-    if role is Role.QUARANTINED:
-        return "it is quarantined until it is proven or a person says so"
+    if role in FAILED:
+        return f"it is {role}: it failed, and takes no traffic until a person says that it is mended"
     if 2 * proof.answered < cluster.replicas:
         why = f": {proof.failure}" if proof.failure else ""
         return f"{proof.answered} of {cluster.replicas} replicas answered a canary just now{why}"
@@ -251,8 +255,8 @@ def judge_drain(in_flight: Mapping[str, int | None], now: float, deadline: float
 
 
 def roles_with_readmitted(cluster_id: str, desired: Desired) -> dict[str, Role]:
-    """The roles with the quarantined cluster as standby. Raises InvalidInputError when it is not quarantined."""
+    """The roles with the failed cluster as standby. Raises InvalidInputError when it had not failed."""
     role = desired.roles.get(cluster_id, Role.STANDBY)
-    if role is not Role.QUARANTINED:
+    if role not in FAILED:
         raise InvalidInputError(f"cluster_id: {cluster_id} is {role}, not quarantined; there is nothing to readmit")
     return {**desired.roles, cluster_id: Role.STANDBY}

@@ -31,6 +31,8 @@ REMEMBERED = 12
 """Probes kept per path: more than the largest M of M-of-N."""
 UNDER_WAY = 3
 """Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
+VIEW_SECONDS = 2.0
+"""How long a pass waits for the state table: the probes must go on while it hangs."""
 PROBE_HEADER = "x-standfast-probe"
 """The header that the entry's probe rules route by; its value is the cluster id."""
 
@@ -112,8 +114,9 @@ class Watch:
     async def _is_relieved(self, generation: int) -> bool:
         """Read the view anew; this read is also the control probe that tells a blind watch from a dead fleet."""
         try:
-            self._view = await asyncio.to_thread(self._store.view)
-        except TransientError as error:
+            async with asyncio.timeout(VIEW_SECONDS):
+                self._view = await asyncio.to_thread(self._store.view)
+        except (TransientError, TimeoutError) as error:
             if self._controls_pass:
                 logger.warning("the state table does not answer: blind until it does: %s", error)
             self._controls_pass = False
