@@ -1,0 +1,115 @@
+"""What people are told: what failed, since when, what was done, what is left to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from standfast import announcements
+from standfast.announcements import Announcement, Urgency
+from standfast.steps import DrainStep, GiveUpStep
+from standfast.telling import tell
+from tests import builders
+from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
+from tests.fakes import FakeClusterTable, FakeMessenger
+
+PLAN = {
+    "mode": "failover",
+    "scope_id": SCOPE,
+    "execution_arn": EXECUTION,
+    "incident_id": "us-east-1-use1-a-v7",
+    "failed_cluster_id": ACTIVE,
+    "reason": "use1-a is dead: 0 of 4 replicas pass",
+    "failed_since": NOW - 2,
+    "detected_at": NOW,
+    "trigger": "watch",
+    "token": 4,
+    "may_change": True,
+    "held_back": "",
+}
+SELECTION = {"cluster_id": STANDBY, "reason": "use1-b is proven", "overload": "too small", "tried": [STANDBY]}
+SHIFT = {"version": 8, "weights": {ACTIVE: 0, STANDBY: 100}, "shifted_at": NOW + 1.25}
+
+
+def drained(**changes: object) -> DrainStep:
+    return DrainStep.model_validate({**PLAN, "selection": SELECTION, "shift": SHIFT, **changes})
+
+
+def given_up(**changes: object) -> GiveUpStep:
+    cause = json.dumps({"errorMessage": "nothing is proven", "errorType": "NoStandbyProvenError"})
+    error = {"Error": "NoStandbyProvenError", "Cause": cause}
+    return GiveUpStep.model_validate({**PLAN, "error": error, **changes})
+
+
+def test_a_completed_failover_says_what_an_on_caller_needs() -> None:
+    said = announcements.completed(drained())
+    assert said.urgency is Urgency.PAGE
+    assert said.subject == f"{SCOPE}: {ACTIVE} failed, {STANDBY} serves"
+    for words in (
+        "What failed: use1-a is dead: 0 of 4 replicas pass",
+        "Since: 2027-01-15 07:59:58.0 UTC, detected 2027-01-15 08:00:00.0 UTC by watch.",
+        f"all traffic of {SCOPE} went to {STANDBY} at 2027-01-15 08:00:01.2 UTC, 1.2 s after detection",
+        "Mind: too small.",
+        f"{ACTIVE} is quarantined and takes no traffic. Mend it, then invoke the readmit-cluster function",
+        f"Execution: {EXECUTION}",
+    ):
+        assert words in said.text
+
+
+def test_what_was_held_back_says_that_nothing_was_changed_and_why() -> None:
+    said = announcements.held_back(drained(may_change=False, held_back="the switch says observe (new)"))
+    assert said.urgency is Urgency.PAGE
+    assert "Nothing was changed: the switch says observe (new)." in said.text
+    assert f"What would have been done: all traffic to {STANDBY}" in said.text
+
+
+def test_a_preflight_that_passes_is_a_notice_whose_outcome_names_the_candidate() -> None:
+    said = announcements.held_back(drained(mode="preflight", may_change=False))
+    assert (said.urgency, said.outcome) == (Urgency.NOTICE, f"would work: {STANDBY}")
+
+
+def test_giving_up_before_the_shift_says_that_the_traffic_stays() -> None:
+    said = announcements.gave_up(given_up(), NOW + 60)
+    assert said.urgency is Urgency.PAGE
+    assert "NoStandbyProvenError: nothing is proven" in said.text
+    assert f"The traffic stays where it was, on {ACTIVE}" in said.text
+    assert "the next attempt may start at 2027-01-15 08:01:00.0 UTC" in said.text
+
+
+def test_giving_up_after_the_shift_says_where_the_traffic_is() -> None:
+    said = announcements.gave_up(given_up(selection=SELECTION, shift=SHIFT), None)
+    assert f"was moved to {STANDBY} and stays there: it never goes back to what failed" in said.text
+
+
+def test_a_time_out_has_no_cause_and_is_told_all_the_same() -> None:
+    said = announcements.gave_up(given_up(error={"Error": "States.Timeout"}), None)
+    assert "States.Timeout: no cause was given" in said.text
+
+
+def test_a_preflight_that_fails_is_a_notice() -> None:
+    said = announcements.gave_up(given_up(mode="preflight", may_change=False), None)
+    assert said.urgency is Urgency.NOTICE
+    assert "would NOT work now" in said.text
+
+
+@pytest.mark.parametrize(("urgency", "pages", "notices"), [(Urgency.PAGE, 1, 0), (Urgency.NOTICE, 0, 1)])
+def test_each_outcome_is_told_once_and_put_on_the_bus(urgency: Urgency, pages: int, notices: int) -> None:
+    table, messenger = FakeClusterTable(builders.view()), FakeMessenger()
+
+    def say(outcome: str) -> bool:
+        return tell(
+            Announcement(urgency, "subject", "text", "FailoverFailed", outcome),
+            incident_id="incident",
+            scope_id=SCOPE,
+            failed_cluster_id=ACTIVE,
+            incidents=table,
+            messenger=messenger,
+            now=NOW,
+        )
+
+    assert [say("failed"), say("failed")] == [True, False]
+    assert (len(messenger.pages), len(messenger.notices)) == (pages, notices)
+    assert messenger.events[0][0] == "FailoverFailed"
+    assert say("completed") is True
+    assert len(messenger.events) == 2

@@ -1,0 +1,150 @@
+"""The reconciler: what is a stale write, what is somebody's own, and whose lease outlived its holder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from standfast.errors import UnavailableError
+from standfast.fleet import Automation, Role
+from standfast.lease import released
+from standfast.ports import ScopeRecord
+from standfast.reconcile import Reconciler
+from tests import builders
+from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
+from tests.fakes import FakeClusterTable, FakeExecutions, FakeLoadBalancer, FakeMessenger, FakeScopeStore
+
+MOVED = builders.desired(
+    {ACTIVE: 0, STANDBY: 100},
+    {ACTIVE: Role.QUARANTINED, STANDBY: Role.ACTIVE},
+    superseded=({ACTIVE: 100, STANDBY: 0}, {ACTIVE: 70, STANDBY: 30}),
+)
+
+
+class Place:
+    """A reconciler with its stand-ins."""
+
+    def __init__(
+        self, record: ScopeRecord, actual: dict[str, int], automation: Automation = Automation.RUN, *running: str
+    ) -> None:
+        self.table = FakeClusterTable(builders.view(record, automation=automation))
+        self.scopes = FakeScopeStore(record)
+        self.balancer = FakeLoadBalancer(actual)
+        self.executions = FakeExecutions(*running)
+        self.messenger = FakeMessenger()
+        self.reconciler = Reconciler(
+            SCOPE, self.table, self.scopes, self.table, self.balancer, self.executions, self.messenger
+        )
+
+
+def test_weights_as_wanted_are_left_alone_and_nobody_is_told() -> None:
+    place = Place(builders.record(), {ACTIVE: 100, STANDBY: 0})
+    assert place.reconciler.verify(NOW) == "the weights are as version 7 wants them"
+    assert not place.balancer.writes
+    assert not place.messenger.notices
+
+
+def test_a_stale_write_is_put_back_and_told_by_day() -> None:
+    place = Place(builders.record(MOVED), {ACTIVE: 70, STANDBY: 30})
+    place.scopes.records[SCOPE] = builders.record(replace(MOVED, roles={ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE}))
+    said = place.reconciler.verify(NOW)
+    assert "a stale write put back the weights of an earlier version" in said
+    assert place.balancer.weights == {ACTIVE: 0, STANDBY: 100}
+    assert place.messenger.notices[0][0] == f"{SCOPE}: the weights were repaired"
+    assert not place.messenger.pages
+
+
+def test_traffic_to_a_quarantined_cluster_is_taken_away() -> None:
+    place = Place(builders.record(MOVED), {ACTIVE: 1, STANDBY: 99})
+    assert f"traffic goes to {ACTIVE}, which is quarantined" in place.reconciler.verify(NOW)
+    assert place.balancer.weights == {ACTIVE: 0, STANDBY: 100}
+
+
+def test_a_rule_that_serves_nobody_is_mended() -> None:
+    place = Place(builders.record(), {ACTIVE: 0, STANDBY: 0})
+    assert "every weight is zero, so nobody is served" in place.reconciler.verify(NOW)
+    assert place.balancer.weights == {ACTIVE: 100, STANDBY: 0}
+
+
+def test_a_hand_edit_is_left_alone_and_told_once() -> None:
+    place = Place(builders.record(), {ACTIVE: 60, STANDBY: 40})
+    for _ in range(3):
+        assert "somebody edited the weights by hand; left as they are" in place.reconciler.verify(NOW)
+    assert not place.balancer.writes
+    assert [subject for subject, _ in place.messenger.notices] == [f"{SCOPE}: the weights were edited by hand"]
+
+
+@pytest.mark.parametrize("automation", [Automation.OBSERVE, Automation.OFF])
+def test_without_leave_to_run_nothing_is_repaired(automation: Automation) -> None:
+    place = Place(builders.record(MOVED), {ACTIVE: 100, STANDBY: 0}, automation)
+    place.reconciler.verify(NOW)
+    assert not place.balancer.writes
+    assert place.messenger.notices[0][1].endswith("Nothing was changed.")
+
+
+def test_a_free_lease_is_left_alone() -> None:
+    place = Place(builders.record(), {ACTIVE: 100})
+    assert place.reconciler.recover(NOW) == "the lease is free"
+
+
+def test_a_holder_at_work_keeps_its_lease() -> None:
+    place = Place(builders.record(held=builders.lease(4, EXECUTION)), {ACTIVE: 100}, Automation.RUN, EXECUTION)
+    assert "holds the lease and is at work" in place.reconciler.recover(NOW)
+    assert place.scopes.read(SCOPE).lease.holder == EXECUTION
+
+
+def test_a_holder_that_cannot_be_asked_about_keeps_its_lease() -> None:
+    place = Place(builders.record(held=builders.lease(4, EXECUTION)), {ACTIVE: 100})
+    place.executions.silent = True
+    place.reconciler.recover(NOW)
+    assert place.scopes.read(SCOPE).lease.holder == EXECUTION
+
+
+def test_the_lease_of_an_execution_that_ended_is_released_with_a_hold_down_and_a_page() -> None:
+    place = Place(builders.record(held=builders.lease(4, EXECUTION), attempts=1), {ACTIVE: 100})
+    assert place.reconciler.recover(NOW) == f"{EXECUTION} ended and held the lease; released"
+    record = place.scopes.read(SCOPE)
+    assert record.lease == released(builders.lease(4, EXECUTION))
+    assert (record.attempts, record.not_before) == (2, NOW + 120)
+    assert "a failover ended half-way" in place.messenger.pages[0][0]
+
+
+def test_somebody_who_was_granted_the_lease_meanwhile_keeps_it() -> None:
+    place = Place(builders.record(held=builders.lease(4, EXECUTION)), {ACTIVE: 100})
+    place.scopes.records[SCOPE] = builders.record(held=builders.lease(5, "another"))
+    assert place.reconciler.recover(NOW) == "somebody else was granted the lease meanwhile"
+    assert place.scopes.read(SCOPE).lease.holder == "another"
+    assert not place.messenger.pages
+
+
+def test_an_execution_that_was_stopped_is_told_once_however_often_it_is_handed_over() -> None:
+    place = Place(builders.record(held=builders.lease(4, EXECUTION)), {ACTIVE: 100})
+    place.reconciler.ended(EXECUTION, "ABORTED", "", NOW)
+    place.table.known = builders.view(place.scopes.read(SCOPE))
+    place.reconciler.ended(EXECUTION, "ABORTED", "", NOW + 1)
+    assert len(place.messenger.pages) == 1
+    assert place.scopes.read(SCOPE).attempts == 1
+
+
+@pytest.mark.parametrize("error", ["FailoverRefused", "FailoverDidNotSucceed"])
+def test_an_execution_that_told_what_happened_is_not_told_again(error: str) -> None:
+    place = Place(builders.record(), {ACTIVE: 100})
+    assert "told what happened itself" in place.reconciler.ended(EXECUTION, "FAILED", error, NOW)
+    assert not place.messenger.pages
+
+
+@pytest.mark.parametrize("error", ["NobodyWasTold", "FailoverNotStarted", "KeyError"])
+def test_an_execution_that_told_nobody_is_told(error: str) -> None:
+    place = Place(builders.record(), {ACTIVE: 100})
+    place.reconciler.ended(EXECUTION, "FAILED", error, NOW)
+    assert EXECUTION in place.messenger.pages[0][1]
+
+
+def test_a_page_that_could_not_be_sent_is_sent_the_next_time() -> None:
+    place = Place(builders.record(), {ACTIVE: 100})
+    place.messenger.faults.fail("page", UnavailableError("SNS does not answer"), times=1)
+    with pytest.raises(UnavailableError):
+        place.reconciler.ended(EXECUTION, "TIMED_OUT", "", NOW)
+    place.reconciler.ended(EXECUTION, "TIMED_OUT", "", NOW)
+    assert len(place.messenger.pages) == 1
