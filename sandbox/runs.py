@@ -235,7 +235,10 @@ def _faults(
         faults.append(f"{seen.failed_after_recovery} requests failed after the recovery")
     if dark:
         faults.append(f"{dark} moments with no weight above zero")
-    faults += [f"denied: {denial.role} lacks {denial.action} on {denial.resource}" for denial in region.cloud.denials()]
+    denials = region.cloud.denials()
+    for role in {denial.role for denial in denials}:
+        region.cloud.forgive(role)  # told here, so that the next run does not tell it again
+    faults += [f"denied: {denial.role} lacks {denial.action} on {denial.resource}" for denial in denials]
     return faults
 
 

@@ -25,6 +25,10 @@ class Context(Protocol):
 
     aws_request_id: str
 
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the function's time-out."""
+        ...
+
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, str]:
     """Answer the roles. Raises LeaseHeldError while a failover runs, InvalidInputError when it is not quarantined."""
@@ -32,7 +36,9 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, str]:
     table, now, scope_id = bootstrap.cluster_table(), bootstrap.clock().now(), bootstrap.settings().region
     table.read_config().config.region(scope_id).cluster(asked.cluster_id)
     failover.roles_with_readmitted(asked.cluster_id, table.read(scope_id).desired)
-    claim = lease.Claim(f"readmit-cluster/{context.aws_request_id}", lease.Purpose.FAILOVER)
+    until = now + context.get_remaining_time_in_millis() / 1000
+    holder = lease.step_holder("readmit-cluster", context.aws_request_id, until)
+    claim = lease.Claim(holder, lease.Purpose.FAILOVER)
     held = lease.take(scope_id, claim, table, bootstrap.executions(), now)
     try:
         roles = traffic.record_roles(

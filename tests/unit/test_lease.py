@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from standfast.errors import ConflictError, LeaseHeldError, UnknownScopeError
-from standfast.lease import TAKE_ROUNDS, Claim, Lease, Purpose, released, take
+from standfast.lease import TAKE_ROUNDS, Claim, HolderState, Lease, Purpose, released, state_of, step_holder, take
 from standfast.ports import ScopeRecord
 from tests.builders import EXECUTION, NOW, SCOPE, lease, record
 from tests.fakes import FakeExecutions, FakeScopeStore
@@ -68,3 +68,14 @@ def test_an_unknown_scope_has_no_lease() -> None:
 def test_a_released_lease_keeps_its_token() -> None:
     free: ScopeRecord = record(held=released(lease(5, EXECUTION)))
     assert (free.lease.token, free.lease.holder, free.lease.purpose) == (5, None, None)
+
+
+@pytest.mark.parametrize(("now", "state"), [(99.0, HolderState.RUNNING), (100.0, HolderState.ENDED)])
+def test_a_persons_step_is_over_when_it_said(now: float, state: HolderState) -> None:
+    executions = FakeExecutions()
+    executions.silent = True  # Step Functions is not asked: it knows nothing of it
+    assert state_of(step_holder("readmit-cluster", "request-1", 100.0), executions, now) is state
+
+
+def test_any_other_holder_is_asked_about() -> None:
+    assert state_of("execution-1", FakeExecutions("execution-1"), 0.0) is HolderState.RUNNING

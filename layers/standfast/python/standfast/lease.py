@@ -14,6 +14,7 @@ from standfast.errors import ConflictError, LeaseHeldError
 if TYPE_CHECKING:
     from standfast.ports import Executions, ScopeStore
 
+_UNTIL = "/until/"
 TAKE_ROUNDS = 5
 """How often `take` reads anew when somebody else wrote between its read and its write."""
 
@@ -101,6 +102,22 @@ def decide(lease: Lease, claim: Claim, holder_state: HolderState, now: float) ->
     return LeaseDecision(LeaseAction.REFUSE, f"the lease is held by {lease.holder}, which {state}", lease)
 
 
+def step_holder(name: str, request_id: str, until: float) -> str:
+    """The holder of a change that a person makes in one step: no execution, so it names when it is over at the latest.
+
+    `until` is in seconds since the epoch: the time-out of the function that makes the change.
+    """
+    return f"{name}/{request_id}{_UNTIL}{until:.0f}"
+
+
+def state_of(holder: str, executions: Executions, now: float) -> HolderState:
+    """Whether a holder is at work: by its own word when it is a person's step, else by Step Functions."""
+    _, found, until = holder.rpartition(_UNTIL)
+    if found:
+        return HolderState.RUNNING if now < float(until) else HolderState.ENDED
+    return executions.holder_state(holder)
+
+
 def take(scope_id: str, claim: Claim, store: ScopeStore, executions: Executions, now: float) -> Lease:
     """Take the lease of a scope, or confirm that the claimant has it. May be repeated: the token stays the same.
 
@@ -109,7 +126,7 @@ def take(scope_id: str, claim: Claim, store: ScopeStore, executions: Executions,
     for _ in range(TAKE_ROUNDS):
         lease = store.read(scope_id).lease
         asks = lease.holder not in (None, claim.holder)
-        state = executions.holder_state(str(lease.holder)) if asks else HolderState.UNKNOWN
+        state = state_of(str(lease.holder), executions, now) if asks else HolderState.UNKNOWN
         decision = decide(lease, claim, state, now)
         if decision.action is LeaseAction.REFUSE:
             raise LeaseHeldError(decision.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from standfast import announcements, failover, traffic
+from standfast import announcements, failover, lease, traffic
 from standfast.errors import FencedError
 from standfast.fleet import Automation
 from standfast.lease import HolderState
@@ -61,7 +61,7 @@ class Reconciler:
         holder = view.scope.lease.holder
         if holder is None:
             return "the lease is free"
-        if self.executions.holder_state(holder) is not HolderState.ENDED:
+        if lease.state_of(holder, self.executions, now) is not HolderState.ENDED:
             return f"{holder} holds the lease and is at work"
         retry_at = self._release(view, now)
         if retry_at is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _GONE = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
-"""No such execution any more, or a holder that never was one (a person's one-step change)."""
+"""No such execution any more, or a holder that never was one: whoever wrote it cannot be at work."""
 
 
 class StepFunctions:
