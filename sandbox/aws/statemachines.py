@@ -1,7 +1,8 @@
 """Step Functions: moto's engine with what it lacks, and every machine under its own role.
 
-Each wrapped method is one gap of moto 5.2.5: names when none is given, the role, the start time in the context, the
-error name of a Lambda call that never reached the function, error and cause of a stop, and the wait at each state.
+Each wrapped method is one gap of moto 5.2.5: names when none is given, one start at a time, the role, the start time in
+the context, the error name of a Lambda call that never reached the function, error and cause of a stop, an end that
+does not wait for the task at work, what is described of an end, and the wait at each state.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import threading
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import moto.stepfunctions.parser.api as engine_api
 import moto.stepfunctions.parser.models as engine
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
@@ -20,8 +24,10 @@ from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from sandbox.aws.latency import STATE_TRANSITION
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from sandbox.aws.latency import LatencyInjector
 
 _PARSER: Final = "moto.stepfunctions.parser"
+_BEGIN_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,10 @@ def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], No
         _replace(engine.StepFunctionsParserBackend, "start_execution", _named),
         _replace(Execution, "get_start_execution_details", _with_a_start_time),
         _replace(StepFunctionResponse, "stop_execution", _keeping_error_and_cause),
+        _replace(StepFunctionResponse, "describe_execution", _describing_every_end),
+        _replace(Execution, "stop", _at_once),
+        _replace(ExecutionWorker, "_get_evaluation_environment", _knowing_whom_to_tell),
+        _replace(Environment, "set_timed_out", _timed_out_at_once),
         _replace(Execution, "start", functools.partial(_telling_the_start, on_status)),
         _replace(
             BaseExecutionWorkerCommunication,
@@ -98,10 +110,14 @@ def _under_roles() -> list[Callable[[], None]]:
 
 
 def _named(original: Any) -> Any:
+    """moto looks whether the name is taken and takes it afterwards: two callers at once could both have it."""
+    one_at_a_time = threading.Lock()
+
     def start_execution(
         self: Any, state_machine_arn: str, name: Any = None, execution_input: Any = None, trace_header: Any = None
     ) -> Any:
-        return original(self, state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
+        with one_at_a_time:
+            return original(self, state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
 
     return start_execution
 
@@ -116,27 +132,86 @@ def _with_a_start_time(original: Any) -> Any:
 
 
 def _keeping_error_and_cause(original: Any) -> Any:
-    """moto's handler passes neither on to the backend."""
+    """moto's handler passes neither on to the backend. An execution that ended keeps its own."""
 
     def stop_execution(self: Any) -> Any:
         execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
-        execution.error, execution.cause = self._get_param("error"), self._get_param("cause")
+        if execution.status == "RUNNING":
+            execution.error, execution.cause = self._get_param("error"), self._get_param("cause")
         return original(self)
 
     return stop_execution
 
 
+def _describing_every_end(original: Any) -> Any:
+    """moto leaves out when an execution timed out, and takes an output that is text for JSON."""
+
+    def describe_execution(self: Any) -> Any:
+        described = original(self)
+        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        if execution.stop_date is not None:
+            described.result["stopDate"] = execution.stop_date
+        if execution.status == "SUCCEEDED":
+            described.result["output"] = json.dumps(execution.output)
+        return described
+
+    return describe_execution
+
+
+def _at_once(original: Any) -> Any:
+    """moto ends a stopped execution when the task at work returns, and stops none that has not begun yet."""
+
+    def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
+        deadline = time.monotonic() + _BEGIN_SECONDS
+        while self.exec_worker.env is None or self.exec_worker.env.program_state() is None:
+            if time.monotonic() >= deadline:
+                raise RuntimeError(f"{self.exec_arn} does not begin")
+            time.sleep(_POLL_SECONDS)
+        original(self, stop_date, error, cause)
+        self.exec_worker._execution_communication.terminated()
+
+    return stop
+
+
+def _knowing_whom_to_tell(original: Any) -> Any:
+    def get_evaluation_environment(self: Any) -> Any:
+        environment = original(self)
+        environment.sandbox_tell_the_end = self._execution_communication.terminated
+        return environment
+
+    return get_evaluation_environment
+
+
+def _timed_out_at_once(original: Any) -> Any:
+    """As with a stop: the execution's time does not wait for the task at work."""
+
+    def set_timed_out(self: Any) -> None:
+        original(self)
+        if tell := getattr(self, "sandbox_tell_the_end", None):
+            tell()
+
+    return set_timed_out
+
+
 def _telling_the_start(on_status: Callable[[ExecutionStatus], None], original: Any) -> Any:
     def start(self: Any) -> None:
-        original(self)
+        # Before the engine's thread is there: a short execution would be over before it is told to run.
+        self.exec_status = engine_api.ExecutionStatus.RUNNING
         on_status(_status(self, "RUNNING"))
+        original(self)
 
     return start
 
 
 def _telling_the_end(on_status: Callable[[ExecutionStatus], None], original: Any) -> Any:
+    """An execution ends once: what the engine's thread finds after a stop or a timeout changes nothing."""
+    one_at_a_time = threading.Lock()
+
     def reflect(self: Any) -> None:
-        original(self)
+        with one_at_a_time:
+            if self.execution.stop_date is not None:
+                return
+            original(self)
         on_status(_status(self.execution, self.execution.status))
 
     return reflect
