@@ -20,6 +20,7 @@ from sandbox.fleet.frontdoor import FrontDoor
 from sandbox.fleet.models import tiny_model
 from sandbox.fleet.nodes import Nodes
 from standfast.aws.cluster_table import ClusterTable
+from standfast.failover import FAILED
 from standfast.fleet import Role
 from standfast.health import Verdict
 
@@ -226,15 +227,20 @@ class SandboxRegion:
         for cluster_id in REPLICAS:
             self.nodes.revive(cluster_id)
         self._wait_for_replicas()
-        self._readmit_quarantined()
+        self._readmit_failed()
+        desired = self.view().scope.desired
+        if desired.cluster_with(Role.ACTIVE) == PRIMARY and not desired.weights[PRIMARY]:
+            self._move_from(PRIMARY, "a failover ended between weights and roles: go on from there")
         if self.view().scope.desired.cluster_with(Role.ACTIVE) != PRIMARY:
-            reason = "the sandbox moves the traffic back to the primary"
-            payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": STANDBY, "reason": reason}
-            found = self.wait_for_end(self.start_execution(payload))
-            if found["status"] != "SUCCEEDED":
-                raise SandboxError(f"the way back {found['status']}: {found.get('cause')}")
-            self._readmit_quarantined()
+            self._move_from(STANDBY, "the sandbox moves the traffic back to the primary")
         self.wait_until_ready()
+
+    def _move_from(self, cluster_id: str, reason: str) -> None:
+        payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": cluster_id, "reason": reason}
+        found = self.wait_for_end(self.start_execution(payload))
+        if found["status"] != "SUCCEEDED":
+            raise SandboxError(f"the way back {found['status']}: {found.get('cause')}")
+        self._readmit_failed()
 
     def restore_baseline(self) -> None:
         """Mend the replicas, with the switch off: nothing else was changed."""
@@ -242,9 +248,9 @@ class SandboxRegion:
             self.nodes.revive(cluster_id)
         self.wait_for("healthy targets at the front door", self._targets_are_healthy, 60.0)
 
-    def _readmit_quarantined(self) -> None:
+    def _readmit_failed(self) -> None:
         for cluster_id, role in self.view().scope.desired.roles.items():
-            if role is Role.QUARANTINED:
+            if role in FAILED:
                 payload = {"cluster_id": cluster_id, "reason": "it was mended", "set_by": "sandbox"}
                 self.invoke("readmit-cluster", payload)
 

@@ -175,10 +175,10 @@ class FakeClusterTable:
         self.faults.check("write_switch")
         self.known = replace(self.known, switch=switch)
 
-    def outcome(self, incident_id: str) -> str | None:
+    def outcome(self, incident_id: str, *, since: float) -> str | None:
         self.faults.check("outcome")
         told = self.incidents.get(incident_id)
-        return told.outcome if told else None
+        return told.outcome if told and told.told_at >= since else None
 
     def record(self, incident: Incident) -> None:
         self.faults.check("record")

@@ -292,11 +292,12 @@ def test_generations_of_the_relay_grow_and_the_latest_that_took_over_has_it(tabl
 
 
 def test_an_incident_is_told_once_of_each_outcome(table: ClusterTable) -> None:
-    assert table.outcome("an-incident") is None
+    assert table.outcome("an-incident", since=0) is None
     for outcome in ("started", "completed", "completed"):
         table.record(Incident("an-incident", SCOPE, ACTIVE, "it failed", outcome, NOW))
-        assert table.outcome("an-incident") == outcome
-    assert table.outcome("another") is None
+        assert table.outcome("an-incident", since=0) == outcome
+    assert table.outcome("another", since=0) is None
+    assert table.outcome("an-incident", since=NOW + 86400) is None
 
 
 # What cannot be understood

@@ -113,3 +113,21 @@ def test_each_outcome_is_told_once_and_put_on_the_bus(urgency: Urgency, pages: i
     assert messenger.events[0][0] == "FailoverFailed"
     assert say("completed") is True
     assert len(messenger.events) == 2
+
+
+@pytest.mark.parametrize(("urgency", "again"), [(Urgency.PAGE, True), (Urgency.NOTICE, False)])
+def test_a_page_is_sent_again_after_an_hour_and_a_notice_is_not(urgency: Urgency, *, again: bool) -> None:
+    table, messenger = FakeClusterTable(builders.view()), FakeMessenger()
+
+    def say(now: float) -> bool:
+        return tell(
+            Announcement(urgency, "subject", "text", "FailoverFailed", "failed"),
+            incident_id="incident",
+            scope_id=SCOPE,
+            failed_cluster_id=ACTIVE,
+            incidents=table,
+            messenger=messenger,
+            now=now,
+        )
+
+    assert [say(NOW), say(NOW + 3599), say(NOW + 3601)] == [True, False, again]

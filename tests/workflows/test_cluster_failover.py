@@ -111,7 +111,7 @@ def test_a_task_that_fails_ends_told_and_without_a_lease(region: SandboxRegion, 
     status, error, moved = ENDS[task]
     told = len(region.messages())
     with denied(region, task):
-        execution = run(region, BY_HAND)
+        execution = run(region, {**BY_HAND, "incident_id": f"{task}-fails"})
         assert (execution["status"], execution.get("error")) == (status, error)
         region.wait_for("a page", lambda: pages(region, told), 10)
     scope = region.wait_for("the lease to be free", lambda: (s := region.view().scope).lease.holder is None and s, 10)

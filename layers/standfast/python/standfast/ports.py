@@ -163,8 +163,8 @@ class WatchStore(ViewStore, Protocol):
 class IncidentStore(Protocol):
     """Incidents, kept for the record and so that a person is told once of each outcome."""
 
-    def outcome(self, incident_id: str) -> str | None:
-        """What was last told of an incident, or None."""
+    def outcome(self, incident_id: str, *, since: float) -> str | None:
+        """What was last told of an incident, if it was told at or after `since`, else None."""
         ...
 
     def record(self, incident: Incident) -> None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from standfast.ports import IncidentStore, Messenger
 
 
+REPEAT_SECONDS = 3600.0
+"""A page is sent again when it still says the same an hour later: it may be another failure of the same kind."""
+
+
 def tell(
     announcement: Announcement,
     *,
@@ -25,7 +29,8 @@ def tell(
 
     The message goes out before the record: a crash between the two repeats a page, never loses one.
     """
-    if incidents.outcome(incident_id) == announcement.outcome:
+    since = now - REPEAT_SECONDS if announcement.urgency is Urgency.PAGE else 0.0
+    if incidents.outcome(incident_id, since=since) == announcement.outcome:
         return False
     send = messenger.page if announcement.urgency is Urgency.PAGE else messenger.notice
     send(announcement.subject, announcement.text)

@@ -202,9 +202,9 @@ class ClusterTable:
 
     # IncidentStore
 
-    def outcome(self, incident_id: str) -> str | None:
+    def outcome(self, incident_id: str, *, since: float) -> str | None:
         item = self._get(f"{self._region}#INCIDENTS", incident_id)
-        return None if item is None else str(item["outcome"])
+        return str(item["outcome"]) if item and item["told_at"] >= since else None
 
     def record(self, incident: Incident) -> None:
         self._put(f"{self._region}#INCIDENTS", incident.incident_id, asdict(incident))
