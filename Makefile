@@ -45,7 +45,7 @@ lint: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, the figures of the README
 	$(BIN)/python -m sandbox bench

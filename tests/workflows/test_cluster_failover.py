@@ -130,7 +130,7 @@ def test_a_give_up_that_fails_is_taken_over_by_the_reconciler(region: SandboxReg
 
 
 def test_an_execution_that_is_stopped_loses_its_lease_and_a_person_is_told(region: SandboxRegion) -> None:
-    told = len(region.messages())
+    told, attempts = len(region.messages()), region.view().scope.attempts
     region.nodes.pause(STANDBY)  # its canaries hang, so that there is time to stop the execution
     arn = region.start_execution(BY_HAND)
     region.wait_for("the lease", lambda: region.view().scope.lease.holder == arn, 10)
@@ -139,7 +139,7 @@ def test_an_execution_that_is_stopped_loses_its_lease_and_a_person_is_told(regio
     region.wait_for("the lease to be free", lambda: region.view().scope.lease.holder is None, 10)
     page = region.wait_for("a page", lambda: pages(region, told), 10)[0]
     assert "half-way" in page.subject
-    assert region.view().scope.attempts == 1
+    assert region.view().scope.attempts == attempts + 1
 
 
 def test_with_no_standby_proven_the_weights_stay_and_one_page_is_sent(region: SandboxRegion) -> None:
