@@ -6,31 +6,32 @@ credentials. It runs in the interpreter that holds what a Lambda holds and nothi
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
-import subprocess
 import threading
 import time
-import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from moto.awslambda import models as lambda_models
 from moto.core.exceptions import JsonRESTError
 
+from sandbox.aws import deployed, destinations
+from sandbox.aws.destinations import send_to_queue
+from sandbox.aws.roles import RoleClients
 from sandbox.aws.runtime_api import Answer, Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+__all__ = ["MOST_ENVIRONMENTS", "ExecutionEnvironments", "ThrottledError", "install", "send_to_queue"]
 
 MOST_ENVIRONMENTS: Final = 30
 # Lambda's asynchronous queue: two retries by default, one minute and then two minutes later.
-_RETRY_SECONDS: Final = (60.0, 120.0)
+RETRY_SECONDS: Final = (60.0, 120.0)
 _THROTTLED_RETRY_SECONDS: Final = 1.0
+_MOST_AGE_SECONDS: Final = 21_600.0
 _ROOM_SECONDS: Final = 60.0
+_EVENT_END_SECONDS: Final = 5.0
 
 
 class ThrottledError(JsonRESTError):
@@ -45,7 +46,9 @@ class ThrottledError(JsonRESTError):
 class ExecutionEnvironments:
     """All environments of all functions. Safe to use from several threads.
 
-    `on_log` is called with the function's name and each line that it writes to standard output.
+    `python`: the interpreter of the processes. `log_directory` gets a file for each function. `on_log` is called with
+    the function's name and each line that it writes to standard output. `retry_seconds`: the waits before the retries
+    of an asynchronous event.
     """
 
     def __init__(
@@ -56,17 +59,20 @@ class ExecutionEnvironments:
         log_directory: Path,
         cache_directory: Path,
         on_log: Callable[[str, str], None] | None = None,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self._endpoint_url = endpoint_url
         self._python = python
         self._log_directory = log_directory
-        self._cache_directory = cache_directory
+        self._archives = deployed.Archives(cache_directory, python)
         self._on_log = on_log
+        self._retry_seconds = retry_seconds
+        self._roles = RoleClients("lambda")
         self._room = threading.Condition()
-        self._unpacking = threading.Lock()
         self._idle: list[Environment] = []
         self._active: list[Environment] = []
-        self._threads: set[threading.Thread] = set()
+        self._starting: list[str] = []  # ARNs of functions: their places are taken, the processes are on their way
+        self._events: set[threading.Thread] = set()
         self._closed = threading.Event()
 
     def invoke(self, function: Any, payload: bytes) -> Answer:
@@ -82,8 +88,26 @@ class ExecutionEnvironments:
         thread = threading.Thread(
             target=self._run_event, args=(function, payload), name=f"event for {function.function_name}", daemon=True
         )
-        self._threads.add(thread)
+        self._events.add(thread)
         thread.start()
+
+    def warm(self, function_name: str, count: int = 1) -> None:
+        """Start what is missing of `count` environments, and wait until they are initialised.
+
+        One whose initialisation fails is ended. Raises KeyError for an unknown function, ThrottledError when there is
+        no room or when the function's reserved concurrency is smaller.
+        """
+        function = _function(function_name)
+        missing = count - len(self.pids(function_name))
+        started: list[Environment] = []
+        try:
+            for _ in range(missing):
+                started.append(self._acquire(function, fresh=True))  # noqa: PERF401 - those before a refusal count too
+            for environment in started:
+                environment.wait_until_ready()
+        finally:
+            for environment in started:
+                self._release(environment)
 
     def stop(self, function_name: str | None = None, *, active: bool = False) -> None:
         """End the idle environments of a function, or of all; with `active` those at work too, in mid-invocation."""
@@ -92,8 +116,8 @@ class ExecutionEnvironments:
             self._idle = [one for one in self._idle if one not in chosen]
             if active:
                 chosen += [one for one in self._active if _is_of(one, function_name)]
-        for environment in chosen:
-            environment.close()
+            self._room.notify_all()
+        _end(chosen)
 
     def pids(self, function_name: str) -> list[int]:
         """The processes of a function."""
@@ -104,114 +128,92 @@ class ExecutionEnvironments:
         """End all. May be called again."""
         self._closed.set()
         self.stop(active=True)
+        for thread in tuple(self._events):
+            thread.join(_EVENT_END_SECONDS)
 
-    def _acquire(self, function: Any) -> Environment:
-        arn = str(function.function_arn)
+    def _acquire(self, function: Any, *, fresh: bool = False) -> Environment:
+        """An environment that is the caller's alone until it is released; `fresh`: none that is there already."""
+        ended: list[Environment] = []
+        try:
+            with self._room:
+                found = self._claim(function, ended, fresh=fresh)
+        finally:
+            _end(ended)
+        return found or self._start_claimed(function)
+
+    def _claim(self, function: Any, ended: list[Environment], *, fresh: bool) -> Environment | None:
+        """An idle environment, or None and the place for a new one. What is to be ended is appended to `ended`."""
+        arn, version = str(function.function_arn), deployed.version(function)
         deadline = time.monotonic() + _ROOM_SECONDS
-        with self._room:
-            if self._closed.is_set():
+        while True:
+            self._refuse_what_is_too_much(function, arn)
+            for one in tuple(self._idle):
+                if not one.alive or (one.function_arn == arn and one.version != version):
+                    self._idle.remove(one)
+                    ended.append(one)
+            usable = [] if fresh else [one for one in self._idle if one.function_arn == arn]
+            if usable:
+                self._idle.remove(usable[-1])
+                self._active.append(usable[-1])
+                return usable[-1]
+            if len(self._idle) + len(self._active) + len(self._starting) < MOST_ENVIRONMENTS:
+                self._starting.append(arn)
+                return None
+            if self._idle:
+                oldest = min(self._idle, key=lambda one: one.last_used)
+                self._idle.remove(oldest)
+                ended.append(oldest)
+            elif not self._room.wait(max(0.0, deadline - time.monotonic())):
                 raise ThrottledError
-            self._drop_dead()
-            reserved = function.reserved_concurrency
-            if reserved is not None and sum(one.function_arn == arn for one in self._active) >= int(reserved):
-                raise ThrottledError
-            while True:
-                if found := next((one for one in reversed(self._idle) if one.function_arn == arn), None):
-                    self._idle.remove(found)
-                    self._active.append(found)
-                    return found
-                if self._make_room():
-                    break
-                if not self._room.wait(max(0.0, deadline - time.monotonic())):
-                    raise ThrottledError
+
+    def _refuse_what_is_too_much(self, function: Any, arn: str) -> None:
+        at_work = sum(one.function_arn == arn for one in self._active) + self._starting.count(arn)
+        reserved = function.reserved_concurrency
+        if self._closed.is_set() or (reserved is not None and at_work >= int(reserved)):
+            raise ThrottledError
+
+    def _start_claimed(self, function: Any) -> Environment:
+        """Start an environment without the lock: others go on meanwhile."""
+        environment = None
+        try:
             environment = self._start(function)
-            self._active.append(environment)
-            return environment
-
-    def _make_room(self) -> bool:
-        """End the environment that has been idle longest when there are too many. False when all are at work."""
-        if len(self._idle) + len(self._active) < MOST_ENVIRONMENTS:
-            return True
-        if not self._idle:
-            return False
-        oldest = min(self._idle, key=lambda one: one.last_used)
-        self._idle.remove(oldest)
-        oldest.close()
-        return True
-
-    def _drop_dead(self) -> None:
-        for one in [one for one in self._idle if not one.alive]:
-            self._idle.remove(one)
-            one.close()
+        finally:
+            with self._room:
+                self._starting.remove(str(function.function_arn))
+                wanted = environment is not None and not self._closed.is_set()
+                if environment is not None and wanted:
+                    self._active.append(environment)
+                self._room.notify_all()
+        if not wanted:
+            environment.close()
+            raise ThrottledError
+        return environment
 
     def _release(self, environment: Environment) -> None:
         with self._room:
             if environment in self._active:
                 self._active.remove(environment)
-            if environment.alive and not self._closed.is_set():
+            usable = environment.alive and not self._closed.is_set()
+            if usable:
                 self._idle.append(environment)
-            else:
-                environment.close()
             self._room.notify_all()
+        if not usable:
+            environment.close()
 
     def _start(self, function: Any) -> Environment:
-        code = self._unpacked(function.code_bytes)
-        backend = lambda_models.lambda_backends[function.account_id][function.region]
-        layers = [self._unpacked(backend.layers_versions_by_arn(layer["Arn"]).code_bytes) for layer in function.layers]
-        path = [*(str(layer / "python") for layer in layers), str(code)]
+        code = self._archives.unpacked(function.code_bytes)
+        layers = [self._archives.unpacked(archive) for archive in deployed.layer_archives(function)]
         name = str(function.function_name)
         return Environment(
             name,
             str(function.function_arn),
+            deployed.version(function),
             [str(self._python), "-m", "awslambdaric", function.handler],
-            {**self._environment(function), "PYTHONPATH": os.pathsep.join(path), "LAMBDA_TASK_ROOT": str(code)},
+            deployed.variables(function, code, layers, self._endpoint_url),
             code,
             log=self._log_directory / f"{name}.log",
             on_line=lambda line: self._heard(name, line),
         )
-
-    def _environment(self, function: Any) -> dict[str, str]:
-        credentials = boto3.client("sts", region_name=function.region).assume_role(
-            RoleArn=function.role, RoleSessionName=function.function_name
-        )["Credentials"]
-        return {
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "TZ": ":UTC",
-            "_HANDLER": function.handler,
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
-            "AWS_REGION": function.region,
-            "AWS_DEFAULT_REGION": function.region,
-            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": credentials["SessionToken"],
-            "AWS_ENDPOINT_URL": self._endpoint_url,
-            "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
-            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "sandbox",
-            # The template's Globals ask for it; a template test holds that they do.
-            "AWS_LAMBDA_LOG_FORMAT": "JSON",
-            "AWS_LAMBDA_LOG_LEVEL": "INFO",
-            **function.environment_vars,
-        }
-
-    def _unpacked(self, archive: bytes) -> Path:
-        """A folder with the archive's files and their bytecode, made once for each content."""
-        folder = self._cache_directory / hashlib.sha256(archive).hexdigest()[:24]
-        with self._unpacking:
-            if not folder.exists():
-                building = folder.with_suffix(".building")
-                building.mkdir(parents=True, exist_ok=True)
-                with zipfile.ZipFile(io.BytesIO(archive)) as files:
-                    files.extractall(building)
-                command = [str(self._python), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "."]
-                subprocess.run(command, cwd=building, check=False, capture_output=True)
-                building.rename(folder)
-        return folder
 
     def _heard(self, function_name: str, line: str) -> None:
         with (self._log_directory / f"{function_name}.log").open("a") as log:
@@ -222,20 +224,20 @@ class ExecutionEnvironments:
     def _run_event(self, function: Any, payload: bytes) -> None:
         try:
             config = function.event_invoke_config[-1].config if function.event_invoke_config else {}
-            retries = int(config.get("MaximumRetryAttempts", len(_RETRY_SECONDS)))
-            answer = self._attempt(function, payload, float(config.get("MaximumEventAgeInSeconds", 21_600)))
-            for wait in _RETRY_SECONDS[:retries]:
+            deadline = time.monotonic() + float(config.get("MaximumEventAgeInSeconds", _MOST_AGE_SECONDS))
+            retries = int(config.get("MaximumRetryAttempts", len(RETRY_SECONDS)))
+            answer, attempts = self._attempt(function, payload, deadline), 1
+            for wait in self._retry_seconds[:retries]:
                 if not answer.is_error or self._closed.wait(wait):
-                    return
-                answer = self._attempt(function, payload, 0.0)
-            if answer.is_error and not self._closed.is_set():
-                _undelivered(function, config, payload, answer)
+                    break
+                answer, attempts = self._attempt(function, payload, deadline), attempts + 1
+            if not self._closed.is_set():  # else nobody is there to take it
+                destinations.deliver(function, config, payload, answer, attempts=attempts, roles=self._roles)
         finally:
-            self._threads.discard(threading.current_thread())
+            self._events.discard(threading.current_thread())
 
-    def _attempt(self, function: Any, payload: bytes, age_seconds: float) -> Answer:
+    def _attempt(self, function: Any, payload: bytes, deadline: float) -> Answer:
         """One attempt; a throttled one waits in the queue, for as long as the event may live."""
-        deadline = time.monotonic() + age_seconds
         while True:
             try:
                 return self.invoke(function, payload)
@@ -253,8 +255,10 @@ def install(environments: ExecutionEnvironments) -> Callable[[], None]:
     ) -> bytes:
         function = backend.get_function(function_name, qualifier)
         payload = body.encode() if isinstance(body, str) else bytes(body or b"{}")
-        if (headers or {}).get("X-Amz-Invocation-Type") == "Event":
+        kind = (headers or {}).get("X-Amz-Invocation-Type")
+        if kind == "Event":
             environments.invoke_async(function, payload)
+        if kind in ("Event", "DryRun"):
             response_headers["Content-Length"] = "0"
             return b""
         answer = environments.invoke(function, payload)
@@ -271,28 +275,21 @@ def install(environments: ExecutionEnvironments) -> Callable[[], None]:
     return take_back
 
 
-def _undelivered(function: Any, config: Any, payload: bytes, answer: Answer) -> None:
-    """Send what could not be handled to the OnFailure destination and to the dead-letter queue, as Lambda does."""
-    destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-    dead_letters = (getattr(function, "dead_letter_config", None) or {}).get("TargetArn")
-    if destination:
-        record = {
-            "version": "1.0",
-            "requestContext": {"functionArn": function.function_arn, "condition": "RetriesExhausted"},
-            "requestPayload": json.loads(payload or b"{}"),
-            "responsePayload": json.loads(answer.payload or b"{}"),
-        }
-        send_to_queue(destination, json.dumps(record))
-    if dead_letters:
-        send_to_queue(dead_letters, payload.decode())
-
-
-def send_to_queue(queue_arn: str, body: str) -> None:
-    """Send a message to a queue by its ARN."""
-    region, _, name = queue_arn.split(":")[3:6]
-    sqs = boto3.client("sqs", region_name=region)
-    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=body)
+def _function(name: str) -> Any:
+    for regions in lambda_models.lambda_backends.values():
+        for backend in regions.values():
+            for function in backend.list_functions():
+                if function.function_name == name:
+                    return function
+    raise KeyError(f"there is no function {name}")
 
 
 def _is_of(environment: Environment, function_name: str | None) -> bool:
     return function_name is None or environment.function_arn.endswith(f":function:{function_name}")
+
+
+def _end(environments: Sequence[Environment]) -> None:
+    """All at once: each waits a moment for its server."""
+    if environments:
+        with ThreadPoolExecutor(8, thread_name_prefix="end of environments") as pool:
+            list(pool.map(Environment.close, environments))
