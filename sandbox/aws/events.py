@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.events.models import EventTemplateParser, Rule
+from moto.events.models import Rule
 from moto.scheduler.models import scheduler_backends
 
 from sandbox.aws.execution import send_to_queue
@@ -33,6 +35,9 @@ _RATE: Final = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _TICK_SECONDS: Final = 0.1
 _RETRY_SECONDS: Final = 1.0
 _MOST_RETRIES: Final = 3  # AWS tries for hours; whoever waits here does not
+# A template's own text in quotes, or a placeholder outside of them.
+_TEMPLATE_PART: Final = re.compile(r'"(?:[^"\\]|\\.)*"|<[\w.-]+>')
+_PLACEHOLDER: Final = re.compile(r"<([\w.-]+)>")
 _IN_THE_END: Final = frozenset({"FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"})
 
 logger = logging.getLogger("sandbox.events")
@@ -54,29 +59,45 @@ class Targets:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="EventBridge")
         self._closed = threading.Event()
 
-    def deliver(self, target: Mapping[str, Any], body: str) -> None:
-        """Deliver in the background: retries, then the target's dead-letter queue."""
-        if not self._closed.is_set():
-            self._pool.submit(self._deliver, target, body)
+    def deliver(self, target: Mapping[str, Any], body: str, *, buried_by: str | None = None) -> None:
+        """Deliver in the background: retries, then the target's dead-letter queue.
+
+        `buried_by`: the role that writes the dead letter. Scheduler uses the schedule's, EventBridge writes as itself.
+        """
+        with self._lock:
+            if not self._closed.is_set():
+                self._pool.submit(self._deliver, target, body, buried_by)
 
     def close(self) -> None:
         """Deliver no more. May be called again."""
-        self._closed.set()
+        with self._lock:
+            self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _deliver(self, target: Mapping[str, Any], body: str) -> None:
+    def _deliver(self, target: Mapping[str, Any], body: str, buried_by: str | None) -> None:
         retries = min(int(target.get("RetryPolicy", {}).get("MaximumRetryAttempts", _MOST_RETRIES)), _MOST_RETRIES)
         for attempt in range(retries + 1):
             try:
                 self._send(target, body)
-            except (ClientError, UnknownTargetError) as error:
+            except (BotoCoreError, ClientError, UnknownTargetError) as error:
                 logger.warning("attempt %d at %s failed: %s", attempt + 1, target["Arn"], error)
                 if attempt < retries and self._closed.wait(_RETRY_SECONDS):
                     return
             else:
                 return
         if dead_letters := target.get("DeadLetterConfig", {}).get("Arn"):
-            send_to_queue(dead_letters, body)
+            self._bury(str(dead_letters), body, buried_by)
+
+    def _bury(self, queue_arn: str, body: str, role: str | None) -> None:
+        try:
+            if role:
+                name = queue_arn.rsplit(":", maxsplit=1)[-1]
+                url = self._client("sqs", None).get_queue_url(QueueName=name)["QueueUrl"]
+                self._client("sqs", role).send_message(QueueUrl=url, MessageBody=body)
+            else:
+                send_to_queue(queue_arn, body)
+        except (BotoCoreError, ClientError):
+            logger.exception("a dead letter for %s is lost", queue_arn)
 
     def _send(self, target: Mapping[str, Any], body: str) -> None:
         arn, role = str(target["Arn"]), target.get("RoleArn")
@@ -107,9 +128,13 @@ def install(targets: Targets) -> Callable[[], None]:
     original = Rule.send_to_targets
 
     def send_to_targets(self: Any, event: Any, transform_input: bool = True) -> None:
+        # moto takes a rule without a pattern for one that matches everything, and asks no rule whether it is enabled.
+        if self.state != "ENABLED" or not self.event_pattern.get_pattern():
+            return
         if self.event_pattern.matches_event(event):
+            delivered = _as_delivered(event)
             for target in self.targets:
-                targets.deliver(target, _body(target, event) if transform_input else json.dumps(event))
+                targets.deliver(target, _body(target, delivered) if transform_input else json.dumps(delivered))
 
     Rule.send_to_targets = send_to_targets
 
@@ -119,23 +144,46 @@ def install(targets: Targets) -> Callable[[], None]:
     return take_back
 
 
-def _body(target: Mapping[str, Any], event: Any) -> str:
+def _as_delivered(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event as targets see it: its time in ISO 8601, and nothing of moto's own."""
+    delivered = {name: value for name, value in event.items() if name != "ingestion-time"}
+    if isinstance(delivered["time"], int | float):
+        delivered["time"] = datetime.fromtimestamp(delivered["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return delivered
+
+
+def _body(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
     if "Input" in target:
         return str(target["Input"])
     if "InputTransformer" in target:
         transformer = target["InputTransformer"]
-        made = EventTemplateParser.parse(
-            input_template=transformer["InputTemplate"],
-            input_paths_map=transformer.get("InputPathsMap", {}),
-            event=event,
-        )
-        return made if isinstance(made, str) else json.dumps(made)
-    if "InputPath" in target:
-        found = event
-        for part in str(target["InputPath"]).removeprefix("$").strip(".").split("."):
-            found = found[part] if part else found
-        return json.dumps(found)
-    return json.dumps(event)
+        values = {name: _at(event, path) for name, path in transformer.get("InputPathsMap", {}).items()}
+        values["aws.events.event"] = event
+        return _filled(str(transformer["InputTemplate"]), values)
+    return json.dumps(_at(event, str(target.get("InputPath", "$"))))
+
+
+def _at(event: Mapping[str, Any], path: str) -> Any:
+    """What a path of names, `$.detail.status`, finds; None when nothing is there."""
+    found: Any = event
+    for part in path.removeprefix("$").strip(".").split("."):
+        if part:
+            found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> str:
+    """A placeholder in quotes becomes text, one outside of them JSON (EventBridge guide, input transformation)."""
+
+    def text(match: re.Match[str]) -> str:
+        value = values.get(match[1], "")
+        return (value if isinstance(value, str) else json.dumps(value)).replace("\\", "\\\\").replace('"', '\\"')
+
+    def fill(match: re.Match[str]) -> str:
+        part = match[0]
+        return _PLACEHOLDER.sub(text, part) if part.startswith('"') else json.dumps(values.get(part[1:-1]))
+
+    return _TEMPLATE_PART.sub(fill, template)
 
 
 def put_execution_status(region: str) -> Callable[[ExecutionStatus], None]:
@@ -212,16 +260,22 @@ class Ticker:
 
     def _run(self, begin: float) -> None:
         while not self._ended.wait(_TICK_SECONDS):
-            now = time.monotonic()
-            for name, schedule in self._schedules().items():
-                if schedule.state != "ENABLED" or name in self._paused:
+            now, schedules = time.monotonic(), self._schedules()
+            self._due = {name: due for name, due in self._due.items() if name in schedules}
+            for name, schedule in schedules.items():
+                if schedule.state != "ENABLED" or name in self._paused or now < self._due.get(name, begin):
                     continue
-                if now >= self._due.get(name, begin):
+                try:
                     self._due[name] = max(self._due.get(name, now), now - _TICK_SECONDS) + period(schedule)
+                except ValueError:
+                    logger.exception("%s never fires", name)
+                    self._due[name] = math.inf
+                else:
                     self._fire(schedule)
 
     def _fire(self, schedule: Any) -> None:
-        self._targets.deliver(schedule.target, str(schedule.target.get("Input") or "{}"))
+        target = schedule.target
+        self._targets.deliver(target, str(target.get("Input") or "{}"), buried_by=target.get("RoleArn"))
 
 
 def period(schedule: Any) -> float:

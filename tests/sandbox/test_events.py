@@ -56,7 +56,7 @@ def test_a_schedule_fires_at_once_and_under_its_role(bench: Bench) -> None:
     url, dead = bench.queue("schedule-dead-letters")
     scheduler = bench.cloud.client("scheduler")
     allowed = bench.role("may", {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function})
-    forbidden = bench.role("may-not")
+    forbidden = bench.role("may-not", {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": dead})
     for name, role in (("good", allowed), ("bad", forbidden)):
         scheduler.create_schedule(
             Name=name,
