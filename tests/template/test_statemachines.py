@@ -212,7 +212,8 @@ def test_a_failure_says_what_happened(machine: str) -> None:
     for name, state in states(machine).items():
         if state["Type"] == "Fail":
             assert state["Error"], name
-            assert state["CausePath"].startswith("$."), name
+            # A time-out has no Cause: whoever can come here by one tells the whole error.
+            assert state["CausePath"].startswith("$.") or state["CausePath"] == "States.JsonToString($.error)", name
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -1,4 +1,4 @@
-"""One Region for all workflow tests: booted once, without AWS's latencies, brought back to its first state by each."""
+"""One Region for a file of workflow tests: booted once, without AWS's latencies, brought back to its first state by each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.aws.latency import Latencies
 from sandbox.region import SandboxRegion
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not for the session: a process has one cloud, and other files want theirs
 def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxRegion]:
     with SandboxRegion(tmp_path_factory.mktemp("region"), latencies=Latencies.none()) as region:
         yield region.start()
