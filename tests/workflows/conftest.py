@@ -1,4 +1,4 @@
-"""One Region for a file of workflow tests: booted once, without AWS's latencies, brought back to its first state by each."""
+"""One Region for a file of workflow tests: booted once, without AWS's latencies, brought back by each test."""
 
 from __future__ import annotations
 
