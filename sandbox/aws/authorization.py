@@ -9,12 +9,10 @@ is neither checked nor delayed.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from moto.core.authorization import ActionAuthenticatorMixin
@@ -22,14 +20,14 @@ from moto.core.exceptions import AccessDeniedError, JsonRESTError
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import determine_request_protocol
 from moto.core.utils import get_service_model
-from moto.iam.models import iam_backends
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
 from sandbox.aws.latency import DYNAMODB, ELB_CALL
+from sandbox.aws.policies import is_allowed, role_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.aws.latency import LatencyInjector
 
@@ -44,6 +42,14 @@ _S3_ACTIONS: Final = {
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
     "ListBuckets": "ListAllMyBuckets",
+}
+# A transaction needs the permissions of what it does (DynamoDB guide, IAM with transactions).
+_IN_TRANSACTION: Final = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "Get": "GetItem",
+    "ConditionCheck": "ConditionCheckItem",
 }
 
 
@@ -67,116 +73,74 @@ class Denial:
     at: float
 
 
-def _given(name: str) -> Callable[[Any, Caller], str]:
-    return lambda parameters, _: str(parameters[name])
+def _given(name: str) -> Callable[[Any, Caller], list[str]]:
+    return lambda parameters, _: [str(parameters[name])]
 
 
-def _named(service: str, kind: str, name: str) -> Callable[[Any, Caller], str]:
-    def arn(parameters: Any, caller: Caller) -> str:
-        value = str(parameters[name])
-        return (
-            value if value.startswith("arn:") else f"arn:aws:{service}:{caller.region}:{caller.account}:{kind}{value}"
-        )
+def _named(service: str, kind: str, name: str) -> Callable[[Any, Caller], list[str]]:
+    """A parameter, or each of a list, that is an ARN or a name. Parameter Store's names may begin with a slash."""
 
-    return arn
+    def arns(parameters: Any, caller: Caller) -> list[str]:
+        given = parameters[name]
+        return [_arn(service, kind, str(value), caller) for value in (given if isinstance(given, list) else [given])]
 
-
-def _queue(parameters: Any, caller: Caller) -> str:
-    return f"arn:aws:sqs:{caller.region}:{caller.account}:{parameters['QueueUrl'].rsplit('/', 1)[-1]}"
+    return arns
 
 
-def _bus(parameters: Any, caller: Caller) -> str:
-    name = str(parameters["Entries"][0].get("EventBusName", "default"))
-    return name if name.startswith("arn:") else f"arn:aws:events:{caller.region}:{caller.account}:event-bus/{name}"
+def _arn(service: str, kind: str, name: str, caller: Caller) -> str:
+    """An ARN as it is, and a name made one."""
+    if name.startswith("arn:"):
+        return name
+    return f"arn:aws:{service}:{caller.region}:{caller.account}:{kind}{name.removeprefix('/')}"
 
 
-# Service -> (parameter that must be there, how it makes the resource), the first that fits. Where the service
+def _table(parameters: Any, caller: Caller) -> list[str]:
+    table = _arn("dynamodb", "table/", str(parameters["TableName"]), caller)
+    return [f"{table}/index/{parameters['IndexName']}" if parameters.get("IndexName") else table]
+
+
+def _tables(parameters: Any, caller: Caller) -> list[str]:
+    return [_arn("dynamodb", "table/", name, caller) for name in parameters["RequestItems"]]
+
+
+def _queue(parameters: Any, caller: Caller) -> list[str]:
+    return [f"arn:aws:sqs:{caller.region}:{caller.account}:{parameters['QueueUrl'].rsplit('/', 1)[-1]}"]
+
+
+def _key(parameters: Any, caller: Caller) -> list[str]:
+    name = str(parameters["KeyId"])
+    return [_arn("kms", "" if name.startswith("alias/") else "key/", name, caller)]
+
+
+def _buses(parameters: Any, caller: Caller) -> list[str]:
+    names = dict.fromkeys(str(entry.get("EventBusName") or "default") for entry in parameters["Entries"])
+    return [_arn("events", "event-bus/", name, caller) for name in names]
+
+
+# Service -> (parameter that must be there, how it makes the resources), the first that fits. Where the service
 # authorization reference has no resource type for an action, the resource is `*`.
-_RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], str]]]]] = {
-    "dynamodb": [("TableName", _named("dynamodb", "table/", "TableName"))],
+_RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[str]]]]]] = {
+    "dynamodb": [("TableName", _table), ("RequestItems", _tables)],
     "sns": [("TopicArn", _given("TopicArn"))],
-    "events": [("Entries", _bus), ("Name", _named("events", "rule/", "Name"))],
+    "events": [("Entries", _buses), ("Name", _named("events", "rule/", "Name"))],
     "states": [("executionArn", _given("executionArn")), ("stateMachineArn", _given("stateMachineArn"))],
     "lambda": [("FunctionName", _named("lambda", "function:", "FunctionName"))],
     "sqs": [("QueueUrl", _queue)],
-    "elasticloadbalancing": [("RuleArn", _given("RuleArn")), ("ListenerArn", _given("ListenerArn"))],
+    "elasticloadbalancing": [
+        ("RuleArn", _given("RuleArn")),
+        ("ListenerArn", _given("ListenerArn")),
+        ("TargetGroupArn", _given("TargetGroupArn")),
+    ],
     "ssm": [
         ("Name", _named("ssm", "parameter/", "Name")),
+        ("Names", _named("ssm", "parameter/", "Names")),
+        ("Path", _named("ssm", "parameter/", "Path")),
         ("DocumentName", _named("ssm", "document/", "DocumentName")),
     ],
     "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
-    "kms": [("KeyId", _named("kms", "key/", "KeyId"))],
+    "kms": [("KeyId", _key)],
 }
 _NO_RESOURCE_TYPE: Final = re.compile(r"(elasticloadbalancing|ec2|autoscaling|cloudwatch):(Describe|List).*")
-
-
-def _values(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-@lru_cache(maxsize=4096)
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
-
-
-def _like(pattern: str, text: str) -> bool:
-    return _pattern(pattern).fullmatch(text) is not None
-
-
-_OPERATORS: Final[Mapping[str, Callable[[str, list[str]], bool]]] = {
-    "StringEquals": lambda value, wanted: value in wanted,
-    "StringNotEquals": lambda value, wanted: value not in wanted,
-    "StringLike": lambda value, wanted: any(_like(pattern, value) for pattern in wanted),
-    "ArnEquals": lambda value, wanted: any(_like(pattern, value) for pattern in wanted),
-    "ArnLike": lambda value, wanted: any(_like(pattern, value) for pattern in wanted),
-    "Bool": lambda value, wanted: value.lower() in [pattern.lower() for pattern in wanted],
-}
-
-
-def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, str]) -> bool:
-    """A key that is not in the context, or an operator that is not known, does not hold: it denies."""
-    return all(
-        key in context
-        and operator in _OPERATORS
-        and _OPERATORS[operator](context[key], [str(x) for x in _values(wanted)])
-        for operator, keys in conditions.items()
-        for key, wanted in keys.items()
-    )
-
-
-def is_allowed(documents: Iterable[Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
-    """Whether the policies allow the action: some statement does, and none denies."""
-    allowed = False
-    for document in documents:
-        for statement in _values(document["Statement"]):
-            actions = _values(statement.get("Action", statement.get("NotAction", [])))
-            named = any(_like(pattern.lower(), action.lower()) for pattern in actions)
-            if named != ("Action" in statement):
-                continue
-            if not any(_like(pattern, resource) for pattern in _values(statement.get("Resource", "*"))):
-                continue
-            if not _conditions_hold(statement.get("Condition", {}), context):
-                continue
-            if statement["Effect"] == "Deny":
-                return False
-            allowed = True
-    return allowed
-
-
-@lru_cache(maxsize=1024)
-def _parsed(document: str) -> Any:
-    return json.loads(document)
-
-
-def role_documents(account: str, role: str) -> list[Any]:
-    """All policy documents of a role, inline and attached."""
-    backend = iam_backends[account]["aws"]
-    documents = [backend.get_role_policy(role, name)[1] for name in backend.list_role_policies(role)]
-    documents += [
-        next(version.document for version in policy.versions if version.is_default)
-        for policy in backend.list_attached_role_policies(role)[0]
-    ]
-    return [_parsed(document) if isinstance(document, str) else document for document in documents]
 
 
 class Authorizer:
@@ -222,10 +186,10 @@ class Authorizer:
         operation = request._get_action()
         if operation in ("GetCallerIdentity", "AssumeRole"):
             return
-        action, resource = _action_and_resource(request, service, operation, caller)
-        said = self.check(caller, action, resource, {"aws:RequestedRegion": region, "aws:SecureTransport": "true"})
-        if said is not None:
-            _refuse(request, service, action, said)
+        context = {"aws:RequestedRegion": region, "aws:SecureTransport": "true"}
+        for action, resource in _needs(request, service, operation, caller):
+            if (said := self.check(caller, action, resource, context)) is not None:
+                _refuse(request, service, action, said)
         if kind := _DELAYED.get(service):
             self._injector.sleep(kind, caller=caller.role, detail=operation)
 
@@ -257,17 +221,25 @@ def install(authorizer: Authorizer) -> Callable[[], None]:
     return take_back
 
 
-def _action_and_resource(request: Any, service: str, operation: str, caller: Caller) -> tuple[str, str]:
+def _needs(request: Any, service: str, operation: str, caller: Caller) -> list[tuple[str, str]]:
+    """Each action on each resource that the request needs."""
     if service == "s3":
-        return f"s3:{_S3_ACTIONS.get(operation, operation)}", _s3_resource(request)
+        return [(f"s3:{_S3_ACTIONS.get(operation, operation)}", _s3_resource(request))]
     action = f"{service}:{'InvokeFunction' if (service, operation) == ('lambda', 'Invoke') else operation}"
     if _NO_RESOURCE_TYPE.fullmatch(action):
-        return action, "*"
+        return [(action, "*")]
     parameters = _parameters(request, operation)
-    for name, resource in _RESOURCES.get(service, ()):
+    if "TransactItems" in parameters:
+        return [
+            (f"dynamodb:{_IN_TRANSACTION[kind]}", resource)
+            for item in parameters["TransactItems"]
+            for kind, inner in item.items()
+            for resource in _table(inner, caller)
+        ]
+    for name, resources in _RESOURCES.get(service, ()):
         if parameters.get(name):
-            return action, resource(parameters, caller)
-    return action, "*"
+            return [(action, resource) for resource in resources(parameters, caller)]
+    return [(action, "*")]
 
 
 def _s3_resource(request: Any) -> str:

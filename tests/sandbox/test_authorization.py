@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.aws.authorization import is_allowed
+from sandbox.aws.policies import is_allowed
 from tests.sandbox.conftest import Bench
 
 USES = """
