@@ -257,6 +257,16 @@ def test_two_watches_start_the_same_incident_once() -> None:
     assert set(world.executions.refused) <= {NAME}
 
 
+def test_an_execution_that_never_took_the_lease_is_followed_by_another() -> None:
+    """It was refused, say, while a person's step held the lease. Its name is used up for 90 days; the outage is not."""
+    world = breaks(World.die, at=1.0, then=30.0)
+    first, second = world.executions.started
+    assert first == NAME
+    assert second == f"{NAME}-{int(NOW + 22) // 60}"
+    moments = [float(str(payload["detected_at"])) for payload in world.executions.started.values()]
+    assert 20 <= moments[1] - moments[0] <= 22
+
+
 def test_a_failover_that_was_started_already_is_not_asked_for_again() -> None:
     async def script(world: World) -> None:
         world.executions.started[NAME] = {}

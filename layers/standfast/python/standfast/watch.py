@@ -33,6 +33,9 @@ UNDER_WAY = 3
 """Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
 VIEW_SECONDS = 2.0
 """How long a pass waits for the state table: the probes must go on while it hangs."""
+START_AGAIN_SECONDS = 20.0
+"""An execution takes the lease within a second or two; TakeLease and its retries give up before this."""
+MINUTE_SECONDS = 60.0
 PROBE_HEADER = "x-standfast-probe"
 """The header that the entry's probe rules route by; its value is the cluster id."""
 
@@ -87,7 +90,7 @@ class Watch:
         self._controls_pass = True
         self._written: dict[str, tuple[Verdict, float]] = {}
         self._said: dict[str, str] = {}
-        self._started: set[str] = set()
+        self._started: dict[str, float] = {}
 
     async def run(self, until: float) -> WatchReport:
         """Watch until a later run has the watch, or until the given time. Raises what the first view raises."""
@@ -196,11 +199,24 @@ class Watch:
             self._scope_id, self._view.scope, assessments, self._view.switch.automation, self._clock.now()
         )
         self._say(assessments, decision)
-        if decision.action is StartAction.START and decision.execution_name not in self._started:
-            self._started.add(decision.execution_name)
-            self._spawn(self._start(decision, assessments[decision.failed_cluster_id]))
+        if decision.action is StartAction.START and (name := self._next_name(decision.execution_name)):
+            self._started[name] = self._clock.now()
+            self._spawn(self._start(name, decision, assessments[decision.failed_cluster_id]))
 
-    async def _start(self, decision: StartDecision, assessment: Assessment) -> None:
+    def _next_name(self, name: str) -> str | None:
+        """The name to start under now, or None while an earlier start may still take the lease.
+
+        An execution that ended before it took the lease has used its name up for 90 days and changed nothing: the
+        failure is as it was, and so is the decision. It is started again under a name of that minute.
+        """
+        now = self._clock.now()
+        if name not in self._started:
+            return name
+        if now - max(self._started.values()) < START_AGAIN_SECONDS:
+            return None
+        return f"{name}-{now // MINUTE_SECONDS:.0f}"
+
+    async def _start(self, name: str, decision: StartDecision, assessment: Assessment) -> None:
         payload = {
             "mode": "failover",
             "scope_id": self._scope_id,
@@ -212,13 +228,13 @@ class Watch:
             "trigger": "watch",
         }
         try:
-            started = await asyncio.to_thread(self._executions.start_failover, decision.execution_name, payload)
+            started = await asyncio.to_thread(self._executions.start_failover, name, payload)
         except StandfastError:
-            self._started.discard(decision.execution_name)  # the next pass tries again
-            logger.exception("the failover %s could not be started", decision.execution_name)
+            self._started.pop(name, None)  # the next pass tries again
+            logger.exception("the failover %s could not be started", name)
             return
         told = "started" if started else "was started already"
-        logger.warning("failover %s %s: %s", decision.execution_name, told, decision.reason)
+        logger.warning("failover %s %s: %s", name, told, decision.reason)
 
     def _say(self, assessments: Mapping[str, Assessment], decision: StartDecision) -> None:
         """Log each cluster's verdict and the decision when they change, in words."""
