@@ -121,7 +121,6 @@ def _reports(given: argparse.Namespace, folder: Path, *, tour: bool) -> list[Rep
         told.watch(region, load)
         if given.baseline:
             return [run_baseline(region, load, say=told.say)]
-        region.warm_up()
         reports: list[Report] = []
         for name in SCENARIOS if tour else [given.scenario]:
             if reports:

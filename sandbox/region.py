@@ -127,6 +127,7 @@ class SandboxRegion:
             self.invoke("set-switch", {"automation": automation, "reason": "the sandbox's tour", "set_by": "sandbox"})
         self.invoke("discover-replicas", {})
         self.cloud.ticker.start()
+        self.warm_up()  # while the watch makes its first passes
         self.wait_until_ready()
         return self
 

@@ -61,6 +61,11 @@ def test_enough_failures_in_a_row_are_unhealthy_since_the_first_of_them() -> Non
     assert judged.since == NOW - 3
 
 
+def test_more_failures_than_wanted_are_not_counted_beyond_the_limit() -> None:
+    judged = judge_replica(probes(*[REFUSED] * 5), limits(), NOW)
+    assert judged.reason == "3 of 3 probes failed: connection refused"
+
+
 def test_the_detail_of_the_last_failure_is_said() -> None:
     history = [probe(Outcome.BAD_STATUS, at=NOW - 3 + second, detail="502") for second in range(3)]
     assert judge_replica(history, limits(), NOW).reason == "3 of 3 probes failed: an error status (502)"
@@ -129,7 +134,7 @@ def test_the_entry_needs_its_own_number_of_failures() -> None:
     once = judge_entry(probes(ANSWERED, TIMED_OUT), limits(), NOW)
     assert (once.verdict, once.reason) == (
         Verdict.DEGRADED,
-        "through the entry 1 probes failed: no whole answer in time",
+        "through the entry 1 probe failed: no whole answer in time",
     )
     twice = judge_entry(probes(ANSWERED, TIMED_OUT, TIMED_OUT), limits(), NOW)
     assert twice.verdict is Verdict.UNHEALTHY

@@ -110,7 +110,7 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
     if last.passed:
         return Judgement(Verdict.HEALTHY, "the canary was answered")
     failed = _failed_in_a_row(fresh)
-    said = f"{len(failed)} of {limits.failures} probes failed: {_outcome(last)}"
+    said = f"{min(len(failed), limits.failures)} of {limits.failures} probes failed: {_outcome(last)}"
     if len(failed) < limits.failures:
         return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)
     moved = _progress(failed[-limits.failures :])
@@ -132,7 +132,7 @@ def judge_entry(probes: Sequence[EndpointProbe], limits: Detection, now: float) 
     if fresh[-1].passed:
         return Judgement(Verdict.HEALTHY, "the entry answers for it")
     failed = _failed_in_a_row(fresh)
-    said = f"through the entry {len(failed)} probes failed: {_outcome(fresh[-1])}"
+    said = f"through the entry {len(failed)} probe{'s' * (len(failed) > 1)} failed: {_outcome(fresh[-1])}"
     if len(failed) < limits.entry_failures:
         return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)
     return Judgement(Verdict.UNHEALTHY, said, since=failed[0].started_at)
