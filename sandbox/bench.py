@@ -58,6 +58,7 @@ def _milliseconds(python: Path, code: str) -> float:
         **dict.fromkeys(
             (
                 "STANDFAST_TABLE",
+                "STANDFAST_REGION_TABLE",
                 "STANDFAST_FAILOVER_ARN",
                 "STANDFAST_PAGES_ARN",
                 "STANDFAST_NOTICES_ARN",

@@ -106,7 +106,6 @@ def addresses(cluster_id: str, count: int) -> list[ReplicaAddress]:
 def view(
     scope: ScopeRecord | None = None,
     *,
-    automation: Automation = Automation.RUN,
     config: FleetConfig | None = None,
     replicas: Mapping[str, Sequence[ReplicaAddress]] | None = None,
     assessments: Mapping[str, Assessment] | None = None,
@@ -116,7 +115,6 @@ def view(
     registered = {ACTIVE: addresses(ACTIVE, 4), STANDBY: addresses(STANDBY, 2)}
     return View(
         scope=scope or record(),
-        switch=switch(automation),
         applied=AppliedConfig(1, config or fleet()),
         replicas=registered if replicas is None else replicas,
         assessments=assessments or {},

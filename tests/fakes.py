@@ -11,7 +11,7 @@ from standfast.errors import ConflictError, FencedError, UnknownScopeError
 from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.lease import HolderState, Lease, released
-from standfast.ports import AppliedConfig, Clock, Incident, ScopeRecord, Switch, View
+from standfast.ports import AppliedConfig, Clock, Incident, ScopeRecord, Sight, Switch, View
 from standfast.traffic import Desired, Weights
 
 
@@ -133,6 +133,10 @@ class FakeClusterTable:
         self.faults.check("view")
         return self.known
 
+    def relay(self) -> int:
+        self.faults.check("relay")
+        return self.known.relay
+
     def enter(self) -> int:
         self.faults.check("enter")
         self.generation += 1
@@ -167,14 +171,6 @@ class FakeClusterTable:
         self.known = replace(self.known, applied=AppliedConfig(seen_version + 1, config))
         return self.known.applied
 
-    def read_switch(self) -> Switch:
-        self.faults.check("read_switch")
-        return self.known.switch
-
-    def write_switch(self, switch: Switch) -> None:
-        self.faults.check("write_switch")
-        self.known = replace(self.known, switch=switch)
-
     def outcome(self, incident_id: str, *, since: float) -> str | None:
         self.faults.check("outcome")
         told = self.incidents.get(incident_id)
@@ -183,6 +179,37 @@ class FakeClusterTable:
     def record(self, incident: Incident) -> None:
         self.faults.check("record")
         self.incidents[incident.incident_id] = incident
+
+
+class FakeRegionTable:
+    """SwitchStore and SightStore in memory."""
+
+    def __init__(self, switch: Switch) -> None:
+        self.switch = switch
+        self.seen: dict[tuple[str, str], Sight] = {}
+        self.written: list[Sight] = []
+        self.faults = Faults()
+
+    def read_switch(self) -> Switch:
+        self.faults.check("read_switch")
+        return self.switch
+
+    def glance_at_switch(self) -> Switch:
+        self.faults.check("glance_at_switch")
+        return self.switch
+
+    def write_switch(self, switch: Switch) -> None:
+        self.faults.check("write_switch")
+        self.switch = switch
+
+    def write_sight(self, sight: Sight) -> None:
+        self.faults.check("write_sight")
+        self.seen[sight.vantage, sight.region] = sight
+        self.written.append(sight)
+
+    def sights(self) -> Sequence[Sight]:
+        self.faults.check("sights")
+        return list(self.seen.values())
 
 
 class FakeInventory:

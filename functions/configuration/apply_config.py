@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +10,11 @@ from pydantic import BaseModel, ConfigDict
 from standfast import bootstrap, configuration
 from standfast.errors import InvalidInputError, UnknownScopeError
 from standfast.fleet import FleetConfig, parse_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class ApplyInput(BaseModel):
@@ -25,19 +30,25 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     asked = parse_input(ApplyInput, event, "the input")
     config = FleetConfig.parse(_read(asked.config) if isinstance(asked.config, str) else asked.config)
     scope_id = bootstrap.settings().region
-    config.region(scope_id)
     table = bootstrap.cluster_table()
-    try:
-        present = table.read_config()
-    except UnknownScopeError:
-        present = None
-    first = configuration.first_record(scope_id, config, bootstrap.clock().now())
-    if present is not None:
-        configuration.check_change(scope_id, config, table.read(scope_id).desired)
+    only_watches = scope_id in config.watchers
+    if not only_watches:
+        config.region(scope_id)
+    present = _known(table.read_config)
+    if (record := _known(lambda: table.read(scope_id))) is not None:
+        configuration.check_change(scope_id, config, record.desired)
     if present is None or present.config != config:
         present = table.write_config(config, seen_version=present.version if present else 0)
-    created = table.create(first)
+    created = not only_watches and table.create(configuration.first_record(scope_id, config, bootstrap.clock().now()))
     return {"version": present.version, "sha256": config.digest(), "scope_created": created}
+
+
+def _known(read: Callable[[], T]) -> T | None:
+    """What is read, or None where nothing was applied yet."""
+    try:
+        return read()
+    except UnknownScopeError:
+        return None
 
 
 def _read(text: str) -> Any:

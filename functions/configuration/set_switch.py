@@ -1,4 +1,4 @@
-"""Set the automation switch: run, observe or off, with a reason that every page repeats."""
+"""Set the fleet's automation switch, in all Regions at once: run, observe or off, with a reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SwitchInput(BaseModel):
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """Answer what it was and what it is. Watch and failovers read it anew at every pass and at every start."""
     asked = parse_input(SwitchInput, event, "the input")
-    table = bootstrap.cluster_table()
+    table = bootstrap.region_table()
     before = table.read_switch()
     table.write_switch(Switch(asked.automation, asked.reason, asked.set_by, bootstrap.clock().now()))
     messenger = bootstrap.messenger()

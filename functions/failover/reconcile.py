@@ -40,6 +40,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, list[str]]:
     reconciler = Reconciler(
         scope_id=bootstrap.settings().region,
         views=table,
+        switches=bootstrap.region_table(),
         scopes=table,
         incidents=table,
         balancer=bootstrap.load_balancer(),

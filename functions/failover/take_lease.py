@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = table.view()
     region = view.applied.config.region(asked.scope_id)
     failed = asked.failed_cluster_id if asked.mode == "failover" else None
-    admission = failover.admit(failed, view, region)
+    admission = failover.admit(failed, view, bootstrap.region_table().read_switch(), region)
     held = view.scope.lease
     if admission.may_change:
         claim = lease.Claim(request.execution_arn, lease.Purpose.FAILOVER)

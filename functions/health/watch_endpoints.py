@@ -33,6 +33,7 @@ async def _watch(until: float) -> WatchReport:
     watch = Watch(
         scope_id=bootstrap.settings().region,
         store=table,
+        switches=bootstrap.region_table(),
         evidence=table,
         executions=bootstrap.executions(),
         prober=bootstrap.prober(engine),

@@ -22,7 +22,7 @@ from standfast.errors import (
     UnavailableError,
     UnknownScopeError,
 )
-from standfast.fleet import Automation, Role
+from standfast.fleet import Role
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
 from standfast.ports import Incident
@@ -38,7 +38,6 @@ from tests.builders import (
     fleet,
     lease,
     record,
-    switch,
 )
 
 TABLE = "standfast-clusters"
@@ -217,13 +216,6 @@ def test_no_configuration_is_an_unknown_scope(table: ClusterTable) -> None:
         table.read_config()
 
 
-def test_a_new_fleet_observes_until_somebody_sets_the_switch(table: ClusterTable) -> None:
-    assert table.read_switch().automation is Automation.OBSERVE
-    for automation in Automation:
-        table.write_switch(switch(automation))
-        assert table.read_switch() == switch(automation)
-
-
 # Evidence and the relay
 
 
@@ -250,13 +242,12 @@ def test_writing_the_same_assessment_twice_is_no_error(table: ClusterTable) -> N
 
 
 def test_everything_is_seen_at_once(table: ClusterTable) -> None:
-    ready(table).write_switch(switch())
+    ready(table)
     registered = {ACTIVE: addresses(ACTIVE, 4), STANDBY: []}
     table.write_replicas(registered, now=NOW)
     table.record(Incident("an-incident", SCOPE, ACTIVE, "it failed", "completed", NOW))
     view = table.view()
     assert view.scope == record()
-    assert view.switch == switch()
     assert (view.applied.version, view.applied.config) == (1, fleet())
     assert view.replicas == registered
     assert (view.assessments, view.relay) == ({}, 0)
@@ -308,7 +299,6 @@ READERS: list[tuple[str, Callable[[ClusterTable], object]]] = [
     ("SCOPE", lambda table: table.view()),
     ("CONFIG", lambda table: table.read_config()),
     ("CONFIG", lambda table: table.view()),
-    ("SWITCH", lambda table: table.read_switch()),
     ("REPLICAS", lambda table: table.view()),
     (f"ASSESSMENT#{ACTIVE}", lambda table: table.view()),
 ]
@@ -319,7 +309,7 @@ READERS: list[tuple[str, Callable[[ClusterTable], object]]] = [
 def test_an_item_of_another_schema_is_refused(
     table: ClusterTable, client: Any, name: str, read: Callable[[ClusterTable], object], schema: dict[str, Any] | None
 ) -> None:
-    ready(table).write_switch(switch())
+    ready(table)
     table.write_replicas({}, now=NOW)
     table.write_assessments([assessment()])
     put_attribute(client, name, "schema", schema)
@@ -335,7 +325,6 @@ def test_an_item_of_another_schema_is_refused(
         ("SCOPE", "roles", {"M": {ACTIVE: {"S": "primary"}}}),
         ("SCOPE", "purpose", {"S": "fun"}),
         ("SCOPE", "updated_at", {"S": "yesterday"}),
-        ("SWITCH", "automation", {"S": "maybe"}),
         ("REPLICAS", "clusters", {"L": []}),
         (f"ASSESSMENT#{ACTIVE}", "verdict", {"S": "fine"}),
         ("CONFIG", "document", {"S": "{"}),
@@ -346,7 +335,7 @@ def test_an_item_of_another_schema_is_refused(
 def test_an_item_that_was_spoilt_by_hand_is_refused_by_name(
     table: ClusterTable, client: Any, name: str, attribute: str, value: dict[str, Any] | None
 ) -> None:
-    ready(table).write_switch(switch())
+    ready(table)
     table.write_replicas({}, now=NOW)
     table.write_assessments([assessment()])
     put_attribute(client, name, attribute, value)

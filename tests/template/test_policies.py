@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from policy_sentry.querying.actions import get_action_data
 from policy_sentry.querying.all import get_all_actions
 
 from standfast.aws.cluster_table import ClusterTable
+from standfast.aws.region_table import RegionTable
 from tests.template import documents
 from tests.template.documents import Document, target
 
@@ -36,7 +39,6 @@ TABLE_METHODS: dict[str, set[str]] = {
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch and
     # .reconcile.
     "configuration.apply_config": {"read_config", "read", "write_config", "create"},
-    "configuration.set_switch": {"read_switch", "write_switch"},
     "failover.announce": {"outcome", "record"},
     "failover.check_drain": {"view"},
     "failover.give_up": {"read", "read_config", "release", "outcome", "record"},
@@ -52,6 +54,15 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.verify_serving": {"view"},
     "health.discover_replicas": {"read_config", "write_replicas"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
+    "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
+}
+REGION_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of RegionTable.
+    "configuration.set_switch": {"read_switch", "write_switch"},
+    "failover.reconcile": {"read_switch"},
+    "failover.take_lease": {"read_switch"},
+    "health.watch_endpoints": {"glance_at_switch"},
+    "region.watch_regions": {"write_sight"},
 }
 OTHER_ACTIONS: dict[str, set[str]] = {
     # Handler -> what it asks of AWS beside the table, by the adapter that asks.
@@ -215,8 +226,8 @@ def test_the_machine_may_invoke_the_functions_of_its_states_and_no_other() -> No
 # What a function does on the table, and what it may do.
 
 
-def definition(name: str) -> ast.FunctionDef:
-    source = (documents.ROOT / "layers/standfast/python/standfast/aws/cluster_table.py").read_text()
+def definition(table: type, name: str) -> ast.FunctionDef:
+    source = Path(inspect.getfile(table)).read_text()
     (found,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef) and node.name == name]
     return found
 
@@ -228,35 +239,59 @@ def called(tree: ast.AST) -> set[str]:
     }
 
 
-def table_actions(method: str) -> set[str]:
-    """The DynamoDB actions of a method of ClusterTable, itself and through its private methods."""
+def table_actions(table: type, method: str) -> set[str]:
+    """The DynamoDB actions of a method of a table, itself and through its private methods."""
     actions = {"get_item": "GetItem", "put_item": "PutItem", "update_item": "UpdateItem", "get_paginator": "Query"}
-    names = called(definition(method))
+    names = called(definition(table, method))
     found = {f"dynamodb:{action}" for call, action in actions.items() if call in names}
     for name in names:
-        if name.startswith("_") and name in vars(ClusterTable) and name != "_key":
-            found |= table_actions(name)
+        if name.startswith("_") and name in vars(table) and name != "_key":
+            found |= table_actions(table, name)
     return found
 
 
-PUBLIC = {name for name, value in vars(ClusterTable).items() if not name.startswith("_") and callable(value)}
+def public(table: type) -> set[str]:
+    return {name for name, value in vars(table).items() if not name.startswith("_") and callable(value)}
+
+
+TABLES: list[tuple[type, dict[str, set[str]]]] = [
+    (ClusterTable, TABLE_METHODS),
+    (RegionTable, REGION_TABLE_METHODS),
+]
 FUNCTIONS = documents.resources("AWS::Lambda::Function")
+SHARED_TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${FleetName}-regions"
+"""By name: in all Regions but one it belongs to another stack."""
 
 
-@pytest.mark.parametrize("handler", TABLE_METHODS)
-def test_the_list_of_methods_holds_what_the_handler_calls_itself(handler: str) -> None:
+def is_a_table(resource: Any, handler: str, actions: set[str]) -> bool:
+    """Whether the resource is one of our tables, and the actions on it are those that the handler needs there."""
+    table, methods = TABLES[resource == {"Fn::Sub": SHARED_TABLE}]
+    needed = {action for method in methods.get(handler, set()) for action in table_actions(table, method)}
+    return actions == needed and (table is RegionTable or target(resource) == "ClusterTable")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_lists_of_methods_hold_what_the_handler_calls_itself(name: str) -> None:
+    handler = FUNCTIONS[name]["Handler"].removesuffix(".handler")
     source = (documents.ROOT / "functions" / handler.replace(".", "/")).with_suffix(".py").read_text()
-    assert called(ast.parse(source)) & PUBLIC <= TABLE_METHODS[handler]
+    for table, methods in TABLES:
+        assert called(ast.parse(source)) & public(table) <= methods.get(handler, set())
 
 
-def test_every_method_of_the_table_is_somebodys() -> None:
-    assert set().union(*TABLE_METHODS.values()) == PUBLIC
+@pytest.mark.parametrize(("table", "methods"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_method_of_a_table_is_somebodys(table: type, methods: dict[str, set[str]]) -> None:
+    assert set().union(*methods.values()) == public(table)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_may_do_what_it_does_and_no_more(name: str) -> None:
     handler = FUNCTIONS[name]["Handler"].removesuffix(".handler")
-    needed = set().union(*(table_actions(method) for method in TABLE_METHODS[handler]))
+    needed = {
+        action
+        for table, methods in TABLES
+        for method in methods.get(handler, set())
+        for action in table_actions(table, method)
+    }
     given = {
         action
         for policy in documents.source()["Resources"][name]["Properties"]["Policies"]
@@ -267,11 +302,12 @@ def test_a_function_may_do_what_it_does_and_no_more(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_reaches_the_table_the_topics_and_the_rule_by_name(name: str) -> None:
+def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str) -> None:
+    handler = FUNCTIONS[name]["Handler"].removesuffix(".handler")
     for policy in documents.source()["Resources"][name]["Properties"]["Policies"]:
         for statement in policy["Statement"]:
             services = {action.partition(":")[0] for action in statement["Action"]}
             if "dynamodb" in services:
-                assert target(statement["Resource"]) == "ClusterTable"
+                assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
             if "elasticloadbalancing:ModifyRule" in statement["Action"]:
                 assert target(statement["Resource"]) == "ListenerRuleArn"

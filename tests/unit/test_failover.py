@@ -42,6 +42,7 @@ from tests.builders import (
     lease,
     probe,
     record,
+    switch,
     target_group_arn,
     view,
 )
@@ -131,18 +132,18 @@ def test_the_hold_down_doubles_up_to_sixteen_times() -> None:
 
 
 def test_an_execution_for_the_active_cluster_may_change() -> None:
-    admission = admit(ACTIVE, view(), REGION)
+    admission = admit(ACTIVE, view(), switch(), REGION)
     assert (admission.failed_cluster_id, admission.may_change, admission.held_back) == (ACTIVE, True, "")
 
 
 def test_a_preflight_pretends_that_the_active_cluster_failed_and_changes_nothing() -> None:
-    admission = admit(None, view(), REGION)
+    admission = admit(None, view(), switch(), REGION)
     assert (admission.failed_cluster_id, admission.may_change) == (ACTIVE, False)
     assert admission.held_back == "this is a preflight"
 
 
 def test_observe_decides_and_changes_nothing() -> None:
-    admission = admit(ACTIVE, view(automation=Automation.OBSERVE), REGION)
+    admission = admit(ACTIVE, view(), switch(Automation.OBSERVE), REGION)
     assert not admission.may_change
     assert admission.held_back == "the switch says observe (proven in the game day)"
 
@@ -150,23 +151,23 @@ def test_observe_decides_and_changes_nothing() -> None:
 @pytest.mark.parametrize("failed", [ACTIVE, None], ids=["failover", "preflight"])
 def test_the_switch_set_to_off_admits_nobody(failed: str | None) -> None:
     with pytest.raises(AutomationOffError, match=r"the switch is off \(proven in the game day\); set it to run"):
-        admit(failed, view(automation=Automation.OFF), REGION)
+        admit(failed, view(), switch(Automation.OFF), REGION)
 
 
 def test_an_unknown_cluster_is_refused_with_the_ones_there_are() -> None:
     with pytest.raises(UnknownClusterError, match="cluster 'use1-x' is unknown; this Region has use1-a, use1-b"):
-        admit("use1-x", view(), REGION)
+        admit("use1-x", view(), switch(), REGION)
 
 
 def test_a_cluster_that_carries_nothing_has_nothing_to_move() -> None:
     with pytest.raises(InvalidInputError, match="failed_cluster_id: use1-b is standby, the active cluster is use1-a"):
-        admit(STANDBY, view(), REGION)
+        admit(STANDBY, view(), switch(), REGION)
 
 
 def test_without_an_active_cluster_there_is_nothing_to_move() -> None:
     nobody = view(record(desired(roles={ACTIVE: Role.QUARANTINED})))
     with pytest.raises(InvalidInputError, match="no cluster is active"):
-        admit(None, nobody, REGION)
+        admit(None, nobody, switch(), REGION)
 
 
 # Proof

@@ -121,6 +121,16 @@ MISTAKES: list[tuple[Callable[[Document], None], str]] = [
         put(f"regions.R.clusters.{ACTIVE}.replicas", "four"),
         f"{AT}.clusters.{ACTIVE}.replicas - Input should be a valid integer",
     ),
+    (
+        put("regions.R.entry.listener_rule_arn", RULE_ARN.replace("us-east-1", "us-west-2")),
+        f"the document - {AT} names {RULE_ARN.replace('us-east-1', 'us-west-2')}, which is in another Region; copy",
+    ),
+    (
+        put("regions.us-west-2", document()["regions"][SCOPE]),
+        f"the document - regions.us-west-2.clusters: {ACTIVE} is in {SCOPE} too; give each cluster of the fleet an id",
+    ),
+    (put("watchers", [SCOPE]), f"the document - watchers: {SCOPE} has clusters, so it is no mere watcher; remove it"),
+    (put("watchers", ["Ohio"]), "watchers.0 is no AWS Region; write it as us-east-1"),
     (put("detection.failures", 1), "detection.failures - Input should be greater than or equal to 2"),
     (put("detection.entry_failures", 0), "detection.entry_failures - Input should be greater than or equal to 1"),
     (put("detection.fresh_seconds", 1), "detection.fresh_seconds - Input should be greater than or equal to 3"),

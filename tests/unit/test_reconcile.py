@@ -13,7 +13,14 @@ from standfast.ports import ScopeRecord
 from standfast.reconcile import Reconciler
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
-from tests.fakes import FakeClusterTable, FakeExecutions, FakeLoadBalancer, FakeMessenger, FakeScopeStore
+from tests.fakes import (
+    FakeClusterTable,
+    FakeExecutions,
+    FakeLoadBalancer,
+    FakeMessenger,
+    FakeRegionTable,
+    FakeScopeStore,
+)
 
 MOVED = builders.desired(
     {ACTIVE: 0, STANDBY: 100},
@@ -28,13 +35,20 @@ class Place:
     def __init__(
         self, record: ScopeRecord, actual: dict[str, int], automation: Automation = Automation.RUN, *running: str
     ) -> None:
-        self.table = FakeClusterTable(builders.view(record, automation=automation))
+        self.table = FakeClusterTable(builders.view(record))
         self.scopes = FakeScopeStore(record)
         self.balancer = FakeLoadBalancer(actual)
         self.executions = FakeExecutions(*running)
         self.messenger = FakeMessenger()
         self.reconciler = Reconciler(
-            SCOPE, self.table, self.scopes, self.table, self.balancer, self.executions, self.messenger
+            SCOPE,
+            self.table,
+            FakeRegionTable(builders.switch(automation)),
+            self.scopes,
+            self.table,
+            self.balancer,
+            self.executions,
+            self.messenger,
         )
 
 

@@ -18,7 +18,20 @@ from standfast.health import Outcome, Verdict
 from standfast.ports import View
 from standfast.watch import PROBE_HEADER, Watch, WatchReport
 from tests import virtual_time
-from tests.builders import ACTIVE, ENTRY_URL, EXECUTION, NOW, SCOPE, STANDBY, addresses, fleet, lease, record, view
+from tests.builders import (
+    ACTIVE,
+    ENTRY_URL,
+    EXECUTION,
+    NOW,
+    SCOPE,
+    STANDBY,
+    addresses,
+    fleet,
+    lease,
+    record,
+    switch,
+    view,
+)
 from tests.fakes import (
     ANSWERS,
     BAD_GATEWAY,
@@ -29,6 +42,7 @@ from tests.fakes import (
     FakeClusterTable,
     FakeExecutions,
     FakeProber,
+    FakeRegionTable,
 )
 
 NAME = "us-east-1-use1-a-v7-a0"
@@ -39,14 +53,15 @@ PHASES = [3.03, 3.1, 3.25, 3.5, 3.75, 3.99]
 class World:
     """A fleet, its table and the watches over it."""
 
-    def __init__(self, known: View | None = None) -> None:
+    def __init__(self, known: View | None = None, automation: Automation = Automation.RUN) -> None:
         self.clock = FakeClock(NOW)
         self.prober = FakeProber(self.clock)
         self.table = FakeClusterTable(known or view())
+        self.regions = FakeRegionTable(switch(automation))
         self.executions = FakeExecutions()
 
     def watch(self) -> Watch:
-        return Watch(SCOPE, self.table, self.table, self.executions, self.prober, self.clock)
+        return Watch(SCOPE, self.table, self.regions, self.table, self.executions, self.prober, self.clock)
 
     def begin(self, seconds: float = 60.0) -> asyncio.Task[WatchReport]:
         return asyncio.create_task(self.watch().run(self.clock.now() + seconds))
@@ -211,8 +226,8 @@ def test_a_dead_standby_starts_nothing_and_is_known() -> None:
 
 @pytest.mark.parametrize(
     "known",
-    [view(automation=Automation.OFF), view(record(held=lease(4, EXECUTION))), view(record(not_before=NOW + 3600))],
-    ids=["switched off", "at work", "held down"],
+    [view(record(held=lease(4, EXECUTION))), view(record(not_before=NOW + 3600))],
+    ids=["at work", "held down"],
 )
 def test_what_holds_a_failover_back_holds_the_watch_back(known: View) -> None:
     async def script(world: World) -> None:
@@ -220,6 +235,33 @@ def test_what_holds_a_failover_back_holds_the_watch_back(known: View) -> None:
         await world.begin(10)
 
     assert not play(script, World(known)).executions.started
+
+
+def dies_at_once(automation: Automation, *, seconds: float, **faults: Exception) -> World:
+    async def script(world: World) -> None:
+        for method, fault in faults.items():
+            world.regions.faults.fail(method, fault)
+        world.die()
+        await world.begin(seconds)
+
+    return play(script, World(automation=automation))
+
+
+def test_switched_off_nothing_is_started() -> None:
+    assert not dies_at_once(Automation.OFF, seconds=10).executions.started
+
+
+def test_before_the_switch_was_ever_read_nothing_but_an_observed_failover_is_started() -> None:
+    world = dies_at_once(Automation.RUN, seconds=8, glance_at_switch=UnavailableError("the table is away"))
+    assert list(world.executions.started) == [f"{NAME}-observed"]
+
+
+def test_a_switch_that_cannot_be_read_any_more_stays_as_it_was_known() -> None:
+    def loses_the_table_and_dies(world: World) -> None:
+        world.regions.faults.fail("glance_at_switch", UnavailableError("this Region is cut off"))
+        world.die()
+
+    assert list(breaks(loses_the_table_and_dies, 3.5).executions.started) == [NAME]
 
 
 def test_the_end_of_the_hold_down_starts_the_next_attempt() -> None:
@@ -237,7 +279,7 @@ def test_observing_starts_an_execution_of_another_name() -> None:
         world.die()
         await world.begin(8)
 
-    world = play(script, World(view(automation=Automation.OBSERVE)))
+    world = play(script, World(automation=Automation.OBSERVE))
     assert list(world.executions.started) == [f"{NAME}-observed"]
 
 

@@ -15,6 +15,7 @@ from standfast.settings import Settings
 
 if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
+    from standfast.aws.region_table import RegionTable
     from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Prober
 
 
@@ -26,10 +27,18 @@ def settings() -> Settings:
 
 @cache
 def cluster_table() -> ClusterTable:
-    """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore of this Region."""
+    """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore of this Region's clusters."""
     from standfast.aws.cluster_table import ClusterTable
 
     return ClusterTable(settings().table, settings().region)
+
+
+@cache
+def region_table() -> RegionTable:
+    """SwitchStore and SightStore: what all Regions of the fleet share."""
+    from standfast.aws.region_table import RegionTable
+
+    return RegionTable(settings().region_table)
 
 
 @cache

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from standfast.fleet import Cluster, Region
-    from standfast.ports import ScopeRecord, View
+    from standfast.ports import ScopeRecord, Switch, View
     from standfast.traffic import Desired
 
 HOLD_DOWN_LIMIT = 16
@@ -104,19 +104,18 @@ class Admission:
     held_back: str = ""
 
 
-def admit(failed_cluster_id: str | None, view: View, region: Region) -> Admission:
+def admit(failed_cluster_id: str | None, view: View, switch: Switch, region: Region) -> Admission:
     """Whether an execution may begin; None asks for a preflight, which pretends that the active cluster failed.
 
     Raises AutomationOffError, UnknownClusterError, and InvalidInputError when there is no traffic to move.
     """
-    desired, switch = view.scope.desired, view.switch
-    active = desired.cluster_with(Role.ACTIVE)
+    active = view.scope.desired.cluster_with(Role.ACTIVE)
     failed = failed_cluster_id or active
     if failed is None:
         raise InvalidInputError("no cluster is active, so there is nothing to move")
     region.cluster(failed)
     if failed != active:
-        role = desired.roles.get(failed, Role.STANDBY)
+        role = view.scope.desired.roles.get(failed, Role.STANDBY)
         raise InvalidInputError(
             f"failed_cluster_id: {failed} is {role}, the active cluster is {active}; nothing to move"
         )

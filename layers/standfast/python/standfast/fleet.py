@@ -62,10 +62,12 @@ def _http_url(value: str) -> str:
 
 
 _IDENTIFIER = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
+_REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 _ARN = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"
 _RULE_ARN = _ARN + r"listener-rule/app/.+$"
 _TARGET_GROUP_ARN = _ARN + r"targetgroup/.+$"
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+RegionName = Annotated[str, Field(pattern=_REGION)]
 Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]
 RuleArn = Annotated[str, Field(pattern=_RULE_ARN)]
 TargetGroupArn = Annotated[str, Field(pattern=_TARGET_GROUP_ARN)]
@@ -177,8 +179,30 @@ class FleetConfig(_Document):
     fleet: Identifier
     model: Model
     regions: dict[str, Region] = Field(min_length=1)
+    watchers: list[RegionName] = Field(default=[], description="Regions without clusters that look at the others")
     detection: Detection = Detection()
     failover: Failover = Failover()
+
+    @model_validator(mode="after")
+    def _each_thing_is_in_one_place(self) -> FleetConfig:
+        seen: dict[str, str] = {}
+        for region_name, region in self.regions.items():
+            for cluster_id in region.clusters:
+                if cluster_id in seen:
+                    raise ValueError(
+                        f"regions.{region_name}.clusters: {cluster_id} is in {seen[cluster_id]} too; "
+                        "give each cluster of the fleet an id of its own"
+                    )
+                seen[cluster_id] = region_name
+            for arn in [region.entry.listener_rule_arn, *region.bound_entry().target_groups.values()]:
+                if arn.split(":")[3] != region_name:
+                    raise ValueError(
+                        f"regions.{region_name} names {arn}, which is in another Region; copy the ARN of this Region"
+                    )
+        both = sorted(set(self.watchers) & set(self.regions))
+        if both:
+            raise ValueError(f"watchers: {', '.join(both)} has clusters, so it is no mere watcher; remove it here")
+        return self
 
     @classmethod
     def parse(cls, document: object) -> FleetConfig:
@@ -212,6 +236,7 @@ _MENDS = {
     "dict_type": "is not a mapping; write `name: value` below it",
 }
 _PATTERN_MENDS = {
+    _REGION: "is no AWS Region; write it as us-east-1",
     _IDENTIFIER: "is no identifier; use 2 to 32 of a-z, 0-9 and -, beginning with a letter and not ending with -",
     _RULE_ARN: "is not the ARN of an Application Load Balancer's listener rule; copy it from the rule",
     _TARGET_GROUP_ARN: "is not the ARN of a target group; copy it from the target group",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.fleet import Automation, Canary, Entry, FleetConfig, ReplicaAddress
-    from standfast.health import Assessment, EndpointProbe
+    from standfast.health import Assessment, EndpointProbe, Verdict
     from standfast.lease import HolderState
     from standfast.traffic import Desired, Weights
 
@@ -61,7 +61,6 @@ class View:
     """
 
     scope: ScopeRecord
-    switch: Switch
     applied: AppliedConfig
     replicas: Mapping[str, Sequence[ReplicaAddress]]
     assessments: Mapping[str, Assessment]
@@ -109,7 +108,7 @@ class ScopeStore(Protocol):
 
 
 class ConfigStore(Protocol):
-    """FleetConfig and switch as this Region knows them."""
+    """FleetConfig as this Region knows it."""
 
     def read_config(self) -> AppliedConfig:
         """The configuration. Raises UnknownScopeError when none was applied, CorruptStateError."""
@@ -119,12 +118,46 @@ class ConfigStore(Protocol):
         """Compare-and-set; `seen_version` 0 writes the first. Raises ConflictError."""
         ...
 
+
+class SwitchStore(Protocol):
+    """The fleet's automation switch: one for all Regions."""
+
     def read_switch(self) -> Switch:
-        """The switch; *observe* when nobody has set it."""
+        """The switch as it is now; *observe* when nobody has set it.
+
+        In a Region that is cut off: as it was last known there, because an isolated Region can still save itself.
+        """
+        ...
+
+    def glance_at_switch(self) -> Switch:
+        """The switch as this Region knows it, perhaps a moment old: cheap, for those who ask every second."""
         ...
 
     def write_switch(self, switch: Switch) -> None:
-        """Set the switch. May be repeated."""
+        """Set the switch in all Regions at once. May be repeated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How one Region's entry looks from another Region, `vantage`, at `seen_at`."""
+
+    vantage: str
+    region: str
+    verdict: Verdict
+    reason: str
+    seen_at: float
+
+
+class SightStore(Protocol):
+    """What each vantage point sees of each Region. Unfenced: a vantage point writes its own sights only."""
+
+    def write_sight(self, sight: Sight) -> None:
+        """Replace this vantage point's last sight of that Region. May be repeated."""
+        ...
+
+    def sights(self) -> Sequence[Sight]:
+        """The last sights of all vantage points, as this Region knows them. Raises CorruptStateError."""
         ...
 
 
@@ -148,8 +181,12 @@ class ViewStore(Protocol):
         ...
 
 
-class WatchStore(ViewStore, Protocol):
-    """The relay of the watch."""
+class RelayStore(Protocol):
+    """The relay: which run of a watch has it. One run hands it to the next."""
+
+    def relay(self) -> int:
+        """The generation that has the watch; 0 when none ever had it."""
+        ...
 
     def enter(self) -> int:
         """A new generation, one above all others. Atomic; repeating it only skips a number."""
@@ -158,6 +195,10 @@ class WatchStore(ViewStore, Protocol):
     def take_over(self, generation: int) -> None:
         """Have the watch from now on, unless a later generation has it. May be repeated."""
         ...
+
+
+class WatchStore(ViewStore, RelayStore, Protocol):
+    """What the watch over a Region's clusters reads, with its relay."""
 
 
 class IncidentStore(Protocol):

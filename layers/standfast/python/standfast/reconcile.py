@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Messenger,
         ScopeRecord,
         ScopeStore,
+        SwitchStore,
         View,
         ViewStore,
     )
@@ -35,6 +36,7 @@ class Reconciler:
 
     scope_id: str
     views: ViewStore
+    switches: SwitchStore
     scopes: ScopeStore
     incidents: IncidentStore
     balancer: LoadBalancer
@@ -49,7 +51,7 @@ class Reconciler:
         decision = traffic.decide_drift(self.scopes.read(self.scope_id).desired, actual)
         if decision.action is DriftAction.NONE:
             return decision.reason
-        repair = decision.action is DriftAction.REPAIR and view.switch.automation is Automation.RUN
+        repair = decision.action is DriftAction.REPAIR and self.switches.read_switch().automation is Automation.RUN
         if repair:
             traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
         self._tell(announcements.drifted(self.scope_id, decision.reason, repaired=repair), "drift", now)

@@ -18,6 +18,7 @@ class Settings:
 
     region: str
     table: str
+    region_table: str
     failover_arn: str
     pages_arn: str
     notices_arn: str
@@ -30,6 +31,7 @@ class Settings:
         names = {
             "region": "AWS_REGION",
             "table": "STANDFAST_TABLE",
+            "region_table": "STANDFAST_REGION_TABLE",
             "failover_arn": "STANDFAST_FAILOVER_ARN",
             "pages_arn": "STANDFAST_PAGES_ARN",
             "notices_arn": "STANDFAST_NOTICES_ARN",

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from standfast.errors import StandfastError, TransientError
 from standfast.failover import StartAction, StartDecision, decide_start
+from standfast.fleet import Automation
 from standfast.health import Assessment, EndpointProbe, Evidence, Verdict, assess
+from standfast.ports import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
-    from standfast.ports import Clock, EvidenceStore, Executions, Prober, View, WatchStore
+    from standfast.ports import Clock, EvidenceStore, Executions, Prober, SwitchStore, View, WatchStore
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0
@@ -72,6 +74,7 @@ class Watch:
         self,
         scope_id: str,
         store: WatchStore,
+        switches: SwitchStore,
         evidence: EvidenceStore,
         executions: Executions,
         prober: Prober,
@@ -79,6 +82,7 @@ class Watch:
     ) -> None:
         self._scope_id = scope_id
         self._store = store
+        self._switches = switches
         self._evidence = evidence
         self._executions = executions
         self._prober = prober
@@ -87,6 +91,7 @@ class Watch:
         self._under_way: dict[_Path, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
         self._view: View | None = None
+        self._switch = Switch(Automation.OBSERVE, "the switch was not read yet", "", 0.0)
         self._controls_pass = True
         self._written: dict[str, tuple[Verdict, float]] = {}
         self._said: dict[str, str] = {}
@@ -95,6 +100,7 @@ class Watch:
     async def run(self, until: float) -> WatchReport:
         """Watch until a later run has the watch, or until the given time. Raises what the first view raises."""
         self._view = await asyncio.to_thread(self._store.view)
+        await self._read_switch()
         generation = await asyncio.to_thread(self._store.enter)
         passes, reason = 0, "the time is up and no later run has the watch"
         next_pass = self._clock.now()
@@ -128,7 +134,16 @@ class Watch:
             logger.exception("the state cannot be read; the watch goes on by what it knew")
             return False
         self._controls_pass = True
+        await self._read_switch()
         return self._view.relay > generation
+
+    async def _read_switch(self) -> None:
+        """What was last known stands while it cannot be read; before it was ever read, nothing is changed."""
+        try:
+            async with asyncio.timeout(VIEW_SECONDS):
+                self._switch = await asyncio.to_thread(self._switches.glance_at_switch)
+        except (StandfastError, TimeoutError) as error:
+            logger.warning("the switch cannot be read, it stays at %s: %s", self._switch.automation, error)
 
     def _begin_pass(self, view: View) -> list[asyncio.Task[None]]:
         paths = list(_paths(self._scope_id, view))
@@ -196,7 +211,7 @@ class Watch:
             return
         assessments = self.assessments()
         decision = decide_start(
-            self._scope_id, self._view.scope, assessments, self._view.switch.automation, self._clock.now()
+            self._scope_id, self._view.scope, assessments, self._switch.automation, self._clock.now()
         )
         self._say(assessments, decision)
         if decision.action is StartAction.START and (name := self._next_name(decision.execution_name)):

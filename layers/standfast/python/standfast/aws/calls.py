@@ -20,6 +20,7 @@ READ_SECONDS = 3
 _THROTTLED = frozenset(
     {
         "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",  # two Regions wrote one item at once: try again (MRSC global tables)
         "RequestLimitExceeded",
         "RequestThrottled",
         "SlowDown",

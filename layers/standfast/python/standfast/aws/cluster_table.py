@@ -3,7 +3,7 @@
 | sk | item |
 |---|---|
 | SCOPE | lease and desired state: all that is fenced |
-| CONFIG, SWITCH | FleetConfig as applied; the automation switch |
+| CONFIG | FleetConfig as applied |
 | REPLICAS | the addresses of the registered replicas |
 | ASSESSMENT#<cluster id> | the watch's last assessment |
 | WATCH | the relay's generations |
@@ -27,10 +27,9 @@ from standfast.aws.records import (
     replicas_from_item,
     scope_from_item,
     scope_to_item,
-    switch_from_item,
 )
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
-from standfast.ports import AppliedConfig, Incident, ScopeRecord, Switch, View
+from standfast.ports import AppliedConfig, Incident, ScopeRecord, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,12 +135,6 @@ class ClusterTable:
             raise ConflictError(f"the FleetConfig is no longer at version {seen_version}; read it and decide again")
         return applied
 
-    def read_switch(self) -> Switch:
-        return switch_from_item(self._get(self._region, "SWITCH"))
-
-    def write_switch(self, switch: Switch) -> None:
-        self._put(self._region, "SWITCH", {**asdict(switch), "automation": str(switch.automation)})
-
     # EvidenceStore
 
     def write_assessments(self, assessments: Sequence[Assessment]) -> None:
@@ -167,7 +160,6 @@ class ClusterTable:
                 raise UnknownScopeError(f"no FleetConfig was applied in {self._region}; there is nothing to watch")
         return View(
             scope=scope_from_item(items["SCOPE"]),
-            switch=switch_from_item(items.get("SWITCH")),
             applied=applied_from_item(items["CONFIG"]),
             replicas=replicas_from_item(items.get("REPLICAS")),
             assessments={
@@ -177,6 +169,10 @@ class ClusterTable:
             },
             relay=int(items.get("WATCH", {}).get("active", 0)),
         )
+
+    def relay(self) -> int:
+        item = self._get(self._region, "WATCH")
+        return int(item.get("active", 0)) if item else 0
 
     def enter(self) -> int:
         with translated("UpdateItem WATCH"):

@@ -10,7 +10,7 @@ from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
-from standfast.ports import AppliedConfig, ScopeRecord, Switch
+from standfast.ports import AppliedConfig, ScopeRecord, Sight, Switch
 from standfast.traffic import Desired
 
 if TYPE_CHECKING:
@@ -90,6 +90,13 @@ def switch_from_item(item: Mapping[str, Any] | None) -> Switch:
         return NEVER_SET
     with _reading("SWITCH"):
         return Switch(Automation(item["automation"]), item["reason"], item["set_by"], float(item["set_at"]))
+
+
+def sight_from_item(item: Mapping[str, Any]) -> Sight:
+    """The sight of a SIGHTS item."""
+    with _reading("SIGHTS"):
+        seen_at = float(item["seen_at"])
+        return Sight(item["vantage"], item["region"], Verdict(item["verdict"]), item["reason"], seen_at)
 
 
 def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
