@@ -84,14 +84,14 @@ class SandboxRegion:
         latencies: Latencies | None = None,
         seed: int = 0,
         say: Callable[[str], None] = lambda _: None,
-        on_log: Callable[[str, str], None] | None = None,
+        on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._say = say
         self.seed = seed
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.cloud = Cloud(
-            region=REGION,
+            regions=(REGION,),
             latencies=latencies or Latencies(),
             seed=seed,
             log_directory=directory / "logs",

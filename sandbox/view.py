@@ -49,7 +49,7 @@ class Story(Protocol):
         """One line of progress."""
         ...
 
-    def heard(self, function: str, line: str) -> None:
+    def heard(self, region: str, function: str, line: str) -> None:
         """One line of a function's log."""
         ...
 
@@ -89,10 +89,10 @@ class PlainStory:
         with self._lock:
             print(f"{time.monotonic() - self._began:7.1f} s  {text}", flush=True)
 
-    def heard(self, function: str, line: str) -> None:
+    def heard(self, region: str, function: str, line: str) -> None:
         """Print what Standfast decided."""
         if sentence := decision_in(line):
-            self.say(f"  {function}: {sentence}")
+            self.say(f"  {region} {function}: {sentence}")
 
     def watch(self, region: SandboxRegion, load: Load) -> None:
         """Plain lines tell what happens, not how it looks."""
@@ -126,10 +126,10 @@ class LiveStory:
         """Add it to the last lines, and keep it above the view."""
         self._lines.append(f"{time.monotonic() - self._began:6.1f} s  {text}")
 
-    def heard(self, function: str, line: str) -> None:
+    def heard(self, region: str, function: str, line: str) -> None:
         """Add what Standfast decided."""
         if sentence := decision_in(line):
-            self.say(f"{function}: {sentence}")
+            self.say(f"{region} {function}: {sentence}")
 
     def watch(self, region: SandboxRegion, load: Load) -> None:
         """Show this Region from now on."""

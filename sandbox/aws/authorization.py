@@ -191,7 +191,7 @@ class Authorizer:
             if (said := self.check(caller, action, resource, context)) is not None:
                 _refuse(request, service, action, said)
         if kind := _DELAYED.get(service):
-            self._injector.sleep(kind, caller=caller.role, detail=operation)
+            self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)
 
     def _caller(self, key: str, account: str, region: str) -> Caller | None:
         if key not in self._callers:

@@ -1,13 +1,16 @@
 """AWS on this machine: moto's backends in this process and behind a server on loopback, with every seam in place.
 
-One `Cloud` a process. What is deployed to it is what `sam deploy` deploys; nothing in it reaches a real account.
+One `Cloud` a process, with the Regions that it is asked for. What is deployed to it is what `sam deploy` deploys;
+nothing in it reaches a real account.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from unittest import mock
@@ -24,6 +27,7 @@ from sandbox.aws import (
     events,
     execution,
     load_balancing,
+    monitoring,
     resources,
     statemachines,
     tables,
@@ -32,7 +36,7 @@ from sandbox.aws import (
 from sandbox.aws.latency import Latencies, LatencyInjector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 # What stands for the layers that `sam build` builds. The dependencies are in the worker's interpreter already: the
@@ -45,30 +49,34 @@ BUILT_LAYERS: Final[Mapping[str, Path | None]] = {
 DEEP_LEARNING_IMAGE: Final = (
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
 )
-_ARTEFACTS: Final = "sandbox-artefacts"
 _MOTO: Final = {"stepfunctions": {"execute_state_machine": True}, "iam": {"load_aws_managed_policies": True}}
 
 
 class Cloud:
-    """A context manager. `runtime_python`: the interpreter of the workers; it holds what a Lambda holds, no more."""
+    """A context manager. Where no Region is named, the first of `regions` is meant.
+
+    `runtime_python`: the interpreter of the workers; it holds what a Lambda holds, no more. `on_log` is called with the
+    Region, the name of a function and each line that it writes.
+    """
 
     def __init__(
         self,
         *,
-        region: str = "us-east-1",
+        regions: Sequence[str] = ("us-east-1",),
         latencies: Latencies | None = None,
         seed: int = 0,
         log_directory: Path,
         runtime_python: Path,
-        on_log: Callable[[str, str], None] | None = None,
+        on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
-        self.region = region
+        self.regions = tuple(regions)
         self.latency = LatencyInjector(latencies or Latencies(), seed=seed)
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
         self._authorizer = authorization.Authorizer(self.latency)
         log_directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            stack.enter_context(mock.patch.dict(os.environ, _fake_environment(region), clear=True))
+            stack.enter_context(mock.patch.dict(os.environ, _fake_environment(self.regions[0]), clear=True))
             stack.enter_context(mock_aws(config=_MOTO))
             stack.callback(load_balancing.reset)
             for talkative in ("werkzeug", "moto"):  # a line a request, a stack a failed state
@@ -79,16 +87,19 @@ class Cloud:
             host, port = self._server.get_host_and_port()
             self.endpoint_url = f"http://{host}:{port}"
             self._install_seams()
+            self.monitoring = monitoring.Monitoring()
+            stack.callback(self.monitoring.close)
             self.environments = execution.ExecutionEnvironments(
                 endpoint_url=self.endpoint_url,
                 python=runtime_python,
                 log_directory=log_directory,
                 cache_directory=log_directory.parent / "code",
                 on_log=on_log,
+                monitor=self.monitoring.hear,
             )
-            targets = events.Targets(region)
-            self.ticker = events.Ticker(region, targets)
-            told = events.put_execution_status(region)
+            targets = events.Targets()
+            self.ticker = events.Ticker(self.regions, targets)
+            told = events.put_execution_status(self.regions)
             for take_back in (
                 authorization.install(self._authorizer),
                 execution.install(self.environments),
@@ -99,16 +110,19 @@ class Cloud:
                 self.ticker.stop,
             ):
                 stack.callback(take_back)
-            self._session: Any = boto3.Session(region_name=region)
-            self.client("s3").create_bucket(Bucket=_ARTEFACTS, **_location(region))
-            self._publish_image()
+            self._session: Any = boto3.Session()
+            for region in self.regions:
+                self.client("s3", region).create_bucket(Bucket=_artefacts(region), **_location(region))
+                self._publish_image(region)
             self._open = stack.pop_all()
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str | None = None) -> Any:
         """An administrator's client in this process: subject to no role and no latency. Safe to share by threads."""
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service)
-        return self._clients[service]
+        key = (service, region or self.regions[0])
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._session.client(service, region_name=key[1])
+            return self._clients[key]
 
     def deploy(
         self,
@@ -116,14 +130,17 @@ class Cloud:
         template: Path,
         parameters: Mapping[str, str],
         *,
+        region: str | None = None,
         layers: Mapping[str, Path | None] = BUILT_LAYERS,
     ) -> dict[str, str]:
-        """Creates or updates a stack from a template, SAM or not, and gives its outputs.
+        """Creates or updates a Region's stack from a template, SAM or not, and gives its outputs.
 
         `layers`: what stands for the layers that `sam build` builds, see `templates.expand`. Raises what
         `templates.deploy` raises: everything that is not consumed, or that failed, by name.
         """
-        return templates.deploy(self.client, stack_name, template, parameters, bucket=_ARTEFACTS, layers=layers)
+        there = region or self.regions[0]
+        client = partial(self.client, region=there)
+        return templates.deploy(client, stack_name, template, parameters, bucket=_artefacts(there), layers=layers)
 
     def denials(self) -> tuple[authorization.Denial, ...]:
         """Every call of a role that its policies do not allow, so far."""
@@ -148,10 +165,11 @@ class Cloud:
         load_balancing.install(injector=self.latency)
         resources.install(consumption.TYPES.values())
 
-    def _publish_image(self) -> None:
+    def _publish_image(self, region: str) -> None:
         """Parameter Store refuses names that begin with /aws to everybody but AWS, so it goes round the API."""
-        image = self.client("ec2").register_image(Name="deep-learning-base", RootDeviceName="/dev/sda1")["ImageId"]
-        ssm_backends[DEFAULT_ACCOUNT_ID][self.region]._parameters[DEEP_LEARNING_IMAGE].append(
+        ec2 = self.client("ec2", region)
+        image = ec2.register_image(Name="deep-learning-base", RootDeviceName="/dev/sda1")["ImageId"]
+        ssm_backends[DEFAULT_ACCOUNT_ID][region]._parameters[DEEP_LEARNING_IMAGE].append(
             Parameter(
                 account_id=DEFAULT_ACCOUNT_ID, name=DEEP_LEARNING_IMAGE, value=image, parameter_type="String",
                 description=None, allowed_pattern=None, keyid=None, last_modified_date=0.0, version=1,
@@ -172,6 +190,11 @@ def _fake_environment(region: str) -> dict[str, str]:
         # Else DynamoDB's endpoint holds the account id, which moto does not know.
         "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
     }
+
+
+def _artefacts(region: str) -> str:
+    """The bucket of a Region: names of buckets are global."""
+    return f"sandbox-artefacts-{region}"
 
 
 def _location(region: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from sandbox.aws.execution import send_to_queue
 from sandbox.aws.roles import RoleClients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sandbox.aws.statemachines import ExecutionStatus
 
@@ -48,13 +48,12 @@ class UnknownTargetError(ValueError):
 
 
 class Targets:
-    """Delivers to targets, on threads of its own. `region` is where their clients are."""
+    """Delivers to targets, each in the Region that its ARN names, on threads of its own."""
 
-    def __init__(self, region: str) -> None:
-        self._region = region
-        self._session: Any = boto3.Session(region_name=region)
+    def __init__(self) -> None:
+        self._session: Any = boto3.Session()
         self._lock = threading.Lock()
-        self._admin: dict[str, Any] = {}
+        self._admin: dict[tuple[str, str], Any] = {}
         self._roles = RoleClients("eventbridge")
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="EventBridge")
         self._closed = threading.Event()
@@ -91,9 +90,9 @@ class Targets:
     def _bury(self, queue_arn: str, body: str, role: str | None) -> None:
         try:
             if role:
-                name = queue_arn.rsplit(":", maxsplit=1)[-1]
-                url = self._client("sqs", None).get_queue_url(QueueName=name)["QueueUrl"]
-                self._client("sqs", role).send_message(QueueUrl=url, MessageBody=body)
+                region, name = queue_arn.split(":")[3], queue_arn.rsplit(":", maxsplit=1)[-1]
+                url = self._client("sqs", region, None).get_queue_url(QueueName=name)["QueueUrl"]
+                self._client("sqs", region, role).send_message(QueueUrl=url, MessageBody=body)
             else:
                 send_to_queue(queue_arn, body)
         except (BotoCoreError, ClientError):
@@ -101,26 +100,28 @@ class Targets:
 
     def _send(self, target: Mapping[str, Any], body: str) -> None:
         arn, role = str(target["Arn"]), target.get("RoleArn")
-        match arn.split(":")[2]:
+        service, region = arn.split(":")[2:4]
+        match service:
             case "lambda":
-                self._client("lambda", role).invoke(FunctionName=arn, InvocationType="Event", Payload=body.encode())
+                functions = self._client("lambda", region, role)
+                functions.invoke(FunctionName=arn, InvocationType="Event", Payload=body.encode())
             case "states":
-                self._client("stepfunctions", role).start_execution(stateMachineArn=arn, input=body)
+                self._client("stepfunctions", region, role).start_execution(stateMachineArn=arn, input=body)
             case "sns":
-                self._client("sns", role).publish(TopicArn=arn, Message=body)
+                self._client("sns", region, role).publish(TopicArn=arn, Message=body)
             case "sqs":
                 send_to_queue(arn, body)
             case other:
                 raise UnknownTargetError(f"the sandbox does not reach targets of {other}: {arn}")
 
-    def _client(self, service: str, role: str | None) -> Any:
+    def _client(self, service: str, region: str, role: str | None) -> Any:
         """A schedule acts under its role; a rule reaches a function by the function's own permission."""
         if role:
-            return self._roles.client(self._region, service, role)
+            return self._roles.client(region, service, role)
         with self._lock:
-            if service not in self._admin:
-                self._admin[service] = self._session.client(service)
-            return self._admin[service]
+            if (service, region) not in self._admin:
+                self._admin[service, region] = self._session.client(service, region_name=region)
+            return self._admin[service, region]
 
 
 def install(targets: Targets) -> Callable[[], None]:
@@ -186,13 +187,13 @@ def _filled(template: str, values: Mapping[str, Any]) -> str:
     return _TEMPLATE_PART.sub(fill, template)
 
 
-def put_execution_status(region: str) -> Callable[[ExecutionStatus], None]:
-    """What Step Functions puts on the default bus when an execution's status changes.
+def put_execution_status(regions: Iterable[str]) -> Callable[[ExecutionStatus], None]:
+    """What Step Functions puts on its Region's default bus when an execution's status changes.
 
     The detail's fields are those of the Step Functions guide, "Automating Step Functions event delivery".
     """
-    session: Any = boto3.Session(region_name=region)
-    client = session.client("events")
+    session: Any = boto3.Session()
+    clients = {region: session.client("events", region_name=region) for region in regions}
 
     def put(status: ExecutionStatus) -> None:
         detail = {
@@ -213,19 +214,22 @@ def put_execution_status(region: str) -> Callable[[ExecutionStatus], None]:
             "Detail": json.dumps(detail),
             "Resources": [status.execution_arn],
         }
-        client.put_events(Entries=[entry])
+        clients[status.execution_arn.split(":")[3]].put_events(Entries=[entry])
 
     return put
 
 
 class Ticker:
-    """Fires EventBridge Scheduler's schedules in real time: a new one at once, then at its rate."""
+    """Fires EventBridge Scheduler's schedules in real time: a new one at once, then at its rate.
 
-    def __init__(self, region: str, targets: Targets) -> None:
-        self._region = region
+    A schedule's name means that of the first of the Regions, unless another Region is named.
+    """
+
+    def __init__(self, regions: Sequence[str], targets: Targets) -> None:
+        self._regions = tuple(regions)
         self._targets = targets
-        self._due: dict[str, float] = {}
-        self._paused: set[str] = set()
+        self._due: dict[tuple[str, str], float] = {}
+        self._paused: set[tuple[str, str]] = set()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -236,17 +240,17 @@ class Ticker:
             self._thread = threading.Thread(target=self._run, args=(begin,), name="ticker", daemon=True)
             self._thread.start()
 
-    def fire(self, name: str) -> None:
+    def fire(self, name: str, region: str | None = None) -> None:
         """Fire a schedule now, out of turn. Raises KeyError when there is none of that name."""
-        self._fire(self._schedules()[name])
+        self._fire(self._schedules()[region or self._regions[0], name])
 
-    def pause(self, name: str) -> None:
+    def pause(self, name: str, region: str | None = None) -> None:
         """Do not fire this schedule until it is resumed."""
-        self._paused.add(name)
+        self._paused.add((region or self._regions[0], name))
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, region: str | None = None) -> None:
         """Fire it again at its rate."""
-        self._paused.discard(name)
+        self._paused.discard((region or self._regions[0], name))
 
     def stop(self) -> None:
         """Fire no more. May be called again."""
@@ -254,22 +258,27 @@ class Ticker:
         if self._thread is not None:
             self._thread.join(timeout=2.0)
 
-    def _schedules(self) -> dict[str, Any]:
-        groups = scheduler_backends[DEFAULT_ACCOUNT_ID][self._region].schedule_groups
-        return {name: schedule for group in list(groups.values()) for name, schedule in list(group.schedules.items())}
+    def _schedules(self) -> dict[tuple[str, str], Any]:
+        backends = scheduler_backends[DEFAULT_ACCOUNT_ID]
+        return {
+            (region, name): schedule
+            for region in self._regions
+            for group in list(backends[region].schedule_groups.values())
+            for name, schedule in list(group.schedules.items())
+        }
 
     def _run(self, begin: float) -> None:
         while not self._ended.wait(_TICK_SECONDS):
             now, schedules = time.monotonic(), self._schedules()
-            self._due = {name: due for name, due in self._due.items() if name in schedules}
-            for name, schedule in schedules.items():
-                if schedule.state != "ENABLED" or name in self._paused or now < self._due.get(name, begin):
+            self._due = {key: due for key, due in self._due.items() if key in schedules}
+            for key, schedule in schedules.items():
+                if schedule.state != "ENABLED" or key in self._paused or now < self._due.get(key, begin):
                     continue
                 try:
-                    self._due[name] = max(self._due.get(name, now), now - _TICK_SECONDS) + period(schedule)
+                    self._due[key] = max(self._due.get(key, now), now - _TICK_SECONDS) + period(schedule)
                 except ValueError:
-                    logger.exception("%s never fires", name)
-                    self._due[name] = math.inf
+                    logger.exception("a schedule never fires: %s", key)
+                    self._due[key] = math.inf
                 else:
                     self._fire(schedule)
 

@@ -46,9 +46,10 @@ class ThrottledError(JsonRESTError):
 class ExecutionEnvironments:
     """All environments of all functions. Safe to use from several threads.
 
-    `python`: the interpreter of the processes. `log_directory` gets a file for each function. `on_log` is called with
-    the function's name and each line that it writes to standard output. `retry_seconds`: the waits before the retries
-    of an asynchronous event.
+    A function is named by its name, which means those of all Regions, or by its ARN. `python`: the interpreter of the
+    processes. `log_directory` gets a folder a Region with a file for each function. `on_log` is called with Region,
+    name and each line of its standard output, `monitor` with its ARN and the line. `retry_seconds`: the waits before
+    the retries of an asynchronous event.
     """
 
     def __init__(
@@ -58,7 +59,8 @@ class ExecutionEnvironments:
         python: Path,
         log_directory: Path,
         cache_directory: Path,
-        on_log: Callable[[str, str], None] | None = None,
+        on_log: Callable[[str, str, str], None] | None = None,
+        monitor: Callable[[str, str], None] | None = None,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self._endpoint_url = endpoint_url
@@ -66,6 +68,7 @@ class ExecutionEnvironments:
         self._log_directory = log_directory
         self._archives = deployed.Archives(cache_directory, python)
         self._on_log = on_log
+        self._monitor = monitor
         self._retry_seconds = retry_seconds
         self._roles = RoleClients("lambda")
         self._room = threading.Condition()
@@ -97,12 +100,12 @@ class ExecutionEnvironments:
         One whose initialisation fails is ended. Raises KeyError for an unknown function, ThrottledError when there is
         no room or when the function's reserved concurrency is smaller.
         """
-        function = _function(function_name)
-        missing = count - len(self.pids(function_name))
         started: list[Environment] = []
         try:
-            for _ in range(missing):
-                started.append(self._acquire(function, fresh=True))  # noqa: PERF401 - those before a refusal count too
+            for function in _functions(function_name):
+                for _ in range(count - len(self.pids(function.function_arn))):
+                    one = self._acquire(function, fresh=True)
+                    started.append(one)  # those before a refusal count too
             for environment in started:
                 environment.wait_until_ready()
         finally:
@@ -211,15 +214,22 @@ class ExecutionEnvironments:
             [str(self._python), "-m", "awslambdaric", function.handler],
             deployed.variables(function, code, layers, self._endpoint_url),
             code,
-            log=self._log_directory / f"{name}.log",
-            on_line=lambda line: self._heard(name, line),
+            log=self._log_file(function),
+            on_line=lambda line: self._heard(function, line),
         )
 
-    def _heard(self, function_name: str, line: str) -> None:
-        with (self._log_directory / f"{function_name}.log").open("a") as log:
+    def _heard(self, function: Any, line: str) -> None:
+        with self._log_file(function).open("a") as log:
             log.write(line + "\n")
+        if self._monitor is not None:
+            self._monitor(str(function.function_arn), line)
         if self._on_log is not None:
-            self._on_log(function_name, line)
+            self._on_log(str(function.region), str(function.function_name), line)
+
+    def _log_file(self, function: Any) -> Path:
+        folder = self._log_directory / str(function.region)
+        folder.mkdir(exist_ok=True)
+        return folder / f"{function.function_name}.log"
 
     def _run_event(self, function: Any, payload: bytes) -> None:
         try:
@@ -275,17 +285,21 @@ def install(environments: ExecutionEnvironments) -> Callable[[], None]:
     return take_back
 
 
-def _function(name: str) -> Any:
-    for regions in lambda_models.lambda_backends.values():
-        for backend in regions.values():
-            for function in backend.list_functions():
-                if function.function_name == name:
-                    return function
-    raise KeyError(f"there is no function {name}")
+def _functions(name: str) -> list[Any]:
+    found = [
+        function
+        for regions in lambda_models.lambda_backends.values()
+        for backend in tuple(regions.values())
+        for function in backend.list_functions()
+        if name in (function.function_name, function.function_arn)
+    ]
+    if not found:
+        raise KeyError(f"there is no function {name}")
+    return found
 
 
-def _is_of(environment: Environment, function_name: str | None) -> bool:
-    return function_name is None or environment.function_arn.endswith(f":function:{function_name}")
+def _is_of(environment: Environment, function: str | None) -> bool:
+    return function is None or function in (environment.function_arn, environment.function_arn.rpartition(":")[2])
 
 
 def _end(environments: Sequence[Environment]) -> None:

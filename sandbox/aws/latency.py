@@ -14,28 +14,33 @@ from typing import Final
 ELB_CALL: Final = "elb_call"
 ELB_PROPAGATION: Final = "elb_propagation"
 DYNAMODB: Final = "dynamodb"
+MRSC: Final = "mrsc"
 STATE_TRANSITION: Final = "state_transition"
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds. A change of a listener rule takes `elb_propagation` ± `elb_propagation_jitter` to reach all nodes."""
+    """Seconds. A change of a listener rule takes `elb_propagation` ± `elb_propagation_jitter` to reach all nodes.
+
+    `mrsc`: a write to a global table with multi-Region strong consistency, or a strongly consistent read of it.
+    """
 
     elb_call: float = 0.3
     elb_propagation: float = 2.0
     elb_propagation_jitter: float = 1.0
     dynamodb: float = 0.01
+    mrsc: float = 0.1
     state_transition: float = 0.05
 
     @classmethod
     def none(cls) -> Latencies:
         """No latency at all: for tests of behaviour, never for a figure."""
-        return cls(0.0, 0.0, 0.0, 0.0, 0.0)
+        return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """One wait that AWS would have imposed. Times are `time.time()`.
+    """One wait that AWS would have imposed in a Region. Times are `time.time()`.
 
     `caller` is the role whose call waited, or empty. `detail` is the API action, or `<execution>/<state>`.
     """
@@ -45,6 +50,7 @@ class Injection:
     detail: str
     started_at: float
     ended_at: float
+    region: str = ""
 
 
 class LatencyInjector:
@@ -56,22 +62,22 @@ class LatencyInjector:
         self._lock = threading.Lock()
         self._injections: list[Injection] = []
 
-    def sleep(self, kind: str, *, caller: str, detail: str) -> None:
+    def sleep(self, kind: str, *, caller: str, detail: str, region: str = "") -> None:
         """Wait as long as AWS would for this kind of thing, and record it."""
         seconds = float(getattr(self.latencies, kind))
         if seconds <= 0:
             return
         started_at = time.time()
         time.sleep(seconds)
-        self._record(Injection(kind, caller, detail, started_at, time.time()))
+        self._record(Injection(kind, caller, detail, started_at, time.time(), region))
 
-    def propagation(self) -> float:
+    def propagation(self, region: str = "") -> float:
         """Draw one ELB propagation delay, in seconds, and record it as beginning now."""
         middle, jitter = self.latencies.elb_propagation, self.latencies.elb_propagation_jitter
         with self._lock:
             seconds = max(0.0, middle + self._random.uniform(-jitter, jitter))
         started_at = time.time()
-        self._record(Injection(ELB_PROPAGATION, "", "", started_at, started_at + seconds))
+        self._record(Injection(ELB_PROPAGATION, "", "", started_at, started_at + seconds, region))
         return seconds
 
     def injections(self) -> tuple[Injection, ...]:

@@ -5,7 +5,7 @@ moto's ELBv2 keeps rules and target groups, but routes nothing and calls every t
 - tells whoever listens the whole routing of a Region after each change, one propagation delay later, in the order of
   the changes (`on_change`): the front door is told so;
 - answers DescribeTargetHealth from what the front door has found (`set_health_source`);
-- refuses weights that AWS refuses.
+- refuses weights that AWS refuses, and a Lambda function as a target that Elastic Load Balancing may not invoke.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from moto.ec2.models import ec2_backends
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup, elbv2_backends
 
+from sandbox.aws import function_targets
 from sandbox.fleet.routing import Routing, Rule, Target, TargetGroup
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ class _Seam:
 
     def __init__(self) -> None:
         self.injector: LatencyInjector | None = None
-        self.health: HealthSource | None = None
+        self.health: dict[str, HealthSource] = {}
         self._listeners: dict[str, list[Callable[[Routing], None]]] = {}
         self._latest: dict[str, Routing] = {}
-        self._under_way: deque[tuple[float, str, Routing]] = deque()
+        self._under_way: dict[str, deque[tuple[float, Routing]]] = {}
         self._condition = Condition()
         self._thread: Thread | None = None
 
@@ -84,10 +85,11 @@ class _Seam:
             self._latest[region] = routing
             if not self._listeners.get(region):
                 return
-            due = time.monotonic() + (self.injector.propagation() if self.injector else 0.0)
-            if self._under_way:  # a later write never arrives before an earlier one
-                due = max(due, self._under_way[-1][0])
-            self._under_way.append((due, region, routing))
+            due = time.monotonic() + (self.injector.propagation(region) if self.injector else 0.0)
+            under_way = self._under_way.setdefault(region, deque())
+            if under_way:  # a later write never arrives before an earlier one
+                due = max(due, under_way[-1][0])
+            under_way.append((due, routing))
             if self._thread is None:
                 self._thread = Thread(target=self._deliver, name="ELB propagation", daemon=True)
                 self._thread.start()
@@ -95,7 +97,7 @@ class _Seam:
 
     def reset(self) -> None:
         with self._condition:
-            self.health = None
+            self.health.clear()
             self._listeners.clear()
             self._latest.clear()
             self._under_way.clear()
@@ -103,12 +105,18 @@ class _Seam:
     def _deliver(self) -> None:
         while True:
             with self._condition:
-                while not self._under_way or (wait := self._under_way[0][0] - time.monotonic()) > 0:
-                    self._condition.wait(wait if self._under_way else None)
-                _, region, routing = self._under_way.popleft()
+                while (due := self._earliest()) is None or (wait := due[0] - time.monotonic()) > 0:
+                    self._condition.wait(None if due is None else wait)
+                region = due[1]
+                _, routing = self._under_way[region].popleft()
                 listeners = tuple(self._listeners.get(region, ()))
             for callback in listeners:
                 callback(routing)
+
+    def _earliest(self) -> tuple[float, str] | None:
+        """When the next routing arrives, and in which Region."""
+        first = [(under_way[0][0], region) for region, under_way in self._under_way.items() if under_way]
+        return min(first, default=None)
 
 
 _seam: Final = _Seam()
@@ -123,6 +131,7 @@ def install(*, injector: LatencyInjector | None = None) -> None:
         setattr(ELBv2Backend, name, _telling(getattr(ELBv2Backend, name)))
     ELBv2Backend._validate_actions = _validating(ELBv2Backend._validate_actions)
     FakeTargetGroup.health_for = _with_real_health(FakeTargetGroup.health_for)
+    FakeTargetGroup.register = _permitted(FakeTargetGroup.register)
 
 
 def reset() -> None:
@@ -138,9 +147,9 @@ def on_change(callback: Callable[[Routing], None], *, region: str = "us-east-1")
     return _seam.listen(region, callback)
 
 
-def set_health_source(source: HealthSource | None) -> None:
+def set_health_source(source: HealthSource, *, region: str = "us-east-1") -> None:
     """`source()` maps (target group ARN, target id, port) to initial, healthy or unhealthy; absent: initial."""
-    _seam.health = source
+    _seam.health[region] = source
 
 
 def snapshot(region: str) -> Routing:
@@ -188,17 +197,19 @@ def _weights(actions: Any) -> dict[str, int]:
 
 
 def _target_group(group: Any, region: str) -> TargetGroup:
+    registered = tuple(group.targets.values())
+    by_function = group.target_type == "lambda"
     return TargetGroup(
         arn=group.arn,
-        targets=tuple(
-            Target(target["Id"], _address(target["Id"], region), int(target["Port"]))
-            for target in tuple(group.targets.values())
-        ),
+        targets=()
+        if by_function
+        else tuple(Target(target["Id"], _address(target["Id"], region), int(target["Port"])) for target in registered),
         health_path=group.health_check_path or "/",
         interval_seconds=float(group.health_check_interval_seconds),
         timeout_seconds=float(group.health_check_timeout_seconds),
         healthy_threshold=int(group.healthy_threshold_count),
         unhealthy_threshold=int(group.unhealthy_threshold_count),
+        function=registered[0]["Id"] if by_function and registered else None,
     )
 
 
@@ -241,13 +252,28 @@ def _validating(method: Any) -> Any:
 def _with_real_health(method: Any) -> Any:
     @functools.wraps(method)
     def health_for(self: Any, target: dict[str, Any], ec2_backend: Any) -> Any:
+        if self.target_type == "lambda":
+            reason, words = "Target.HealthCheckDisabled", "Health checks are not enabled for this target"
+            return FakeHealthStatus(target["Id"], None, None, "unavailable", reason=reason, description=words)
         found = method(self, target, ec2_backend)
-        if _seam.health is None or found.status != "healthy":  # stopped, draining or unused: moto knows better
+        source = _seam.health.get(self.arn.split(":")[3])
+        if source is None or found.status != "healthy":  # stopped, draining or unused: moto knows better
             return found
-        state = _seam.health().get((self.arn, found.instance_id, int(found.port)), "initial")
+        state = source().get((self.arn, found.instance_id, int(found.port)), "initial")
         reason, description = _REASONS[state]
         return FakeHealthStatus(
             found.instance_id, found.port, found.health_check_port, state, reason=reason, description=description
         )
 
     return health_for
+
+
+def _permitted(method: Any) -> Any:
+    @functools.wraps(method)
+    def register(self: Any, targets: list[dict[str, Any]]) -> None:
+        if self.target_type == "lambda":
+            for target in targets:
+                function_targets.check_registration(self.arn, target["Id"])
+        method(self, targets)
+
+    return register

@@ -237,7 +237,8 @@ def _waiting(injector: LatencyInjector, original: Any) -> Any:
     def eval_body(self: Any, env: Any) -> None:
         context = env.states.context_object.context_object_data
         detail = f"{context['Execution']['Name']}/{self.name}"
-        injector.sleep(STATE_TRANSITION, caller=context["StateMachine"]["Name"], detail=detail)
+        region = context["StateMachine"]["Id"].split(":")[3]
+        injector.sleep(STATE_TRANSITION, caller=context["StateMachine"]["Name"], detail=detail, region=region)
         original(self, env)
 
     return eval_body

@@ -75,9 +75,14 @@ class _Staging:
 
 
 def expand(
-    template: Path, parameters: Mapping[str, str], *, bucket: str, layers: Mapping[str, Path | None]
+    template: Path,
+    parameters: Mapping[str, str],
+    *,
+    bucket: str,
+    layers: Mapping[str, Path | None],
+    region: str = "us-east-1",
 ) -> Expanded:
-    """The template, ready for CloudFormation. Raises TemplateError.
+    """The template, ready for CloudFormation in the Region. Raises TemplateError.
 
     `layers`: for each layer that `sam build` builds (`Metadata: BuildMethod`), by logical id, the folder that stands
     for the built one, or None when the worker's interpreter already holds its content. A built layer is not guessed.
@@ -87,7 +92,7 @@ def expand(
     staging = _Staging(bucket)
     if document.get("Transform") == SERVERLESS:
         _stage(document, template.parent, staging, layers)
-        document = _without_sam(template, document, resolved)
+        document = _without_sam(template, document, {**resolved, "AWS::Region": region})
     return Expanded(document, resolved, staging.objects)
 
 
@@ -102,15 +107,16 @@ def deploy(
 ) -> dict[str, str]:
     """Creates or updates a stack and gives its outputs.
 
-    `client(service)` makes an API client; `bucket` exists and takes the artefacts; `layers`: see `expand`. Raises
-    TemplateError, NotConsumedError (nothing was done) and ResourceFailedError, which names the resource. A stack whose
-    creation failed is forgotten, so that it can be tried again; what it had created stays.
+    `client(service)` makes an API client in the stack's Region; `bucket` exists and takes the artefacts; `layers`: see
+    `expand`. Raises TemplateError, NotConsumedError (nothing was done) and ResourceFailedError, which names the
+    resource. A stack whose creation failed is forgotten, so that it can be tried again; what it had created stays.
     """
-    expanded = expand(template, parameters, bucket=bucket, layers=layers)
+    cloudformation = client("cloudformation")
+    region = str(cloudformation.meta.region_name)
+    expanded = expand(template, parameters, bucket=bucket, layers=layers, region=region)
     consumption.check(template.name, expanded.document)
     for key, content in expanded.objects.items():
         client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-    cloudformation = client("cloudformation")
     arguments = {
         "StackName": stack_name,
         "TemplateBody": json.dumps(_marked(expanded), default=str),
@@ -124,7 +130,7 @@ def deploy(
         try:
             cloudformation.create_stack(**arguments)
         except ResourceFailedError:
-            cloudformation_backends[DEFAULT_ACCOUNT_ID][cloudformation.meta.region_name].stacks.popitem()
+            cloudformation_backends[DEFAULT_ACCOUNT_ID][region].stacks.popitem()
             raise
     stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -100,7 +100,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         ),
         log_directory=tmp_path_factory.mktemp("cloud") / "logs",
         runtime_python=ROOT / ".venv-runtime" / "bin" / "python",
-        on_log=lambda function, line: heard.append((function, line)),
+        on_log=lambda _, function, line: heard.append((function, line)),
     ) as cloud:
         made = Bench(cloud)
         made.heard = heard

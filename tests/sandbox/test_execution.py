@@ -163,7 +163,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 python=RUNTIME_PYTHON,
                 log_directory=logs,
                 cache_directory=folder / "code",
-                on_log=lambda name, line: opened.lines.put((name, line)),
+                on_log=lambda _, name, line: opened.lines.put((name, line)),
                 retry_seconds=(0.05, 0.05),
             )
             opened = Place(environments, logs)
@@ -220,7 +220,9 @@ def test_an_exception_keeps_its_class(place: Place) -> None:
 def test_lines_go_to_the_log_as_json(place: Place) -> None:
     place.invoke("worker", do="log", of="today")
     place.wait_for_line("worker", "a line of today")
-    line = next(line for line in (place.logs / "worker.log").read_text().splitlines() if "a line of today" in line)
+    line = next(
+        line for line in (place.logs / REGION / "worker.log").read_text().splitlines() if "a line of today" in line
+    )
     assert json.loads(line)["level"] == "INFO"
 
 
@@ -396,7 +398,7 @@ def test_nothing_is_left_after_close(place: Place, tmp_path: Path) -> None:
     is_error, _ = environments.invoke(function, b"{}")
     assert not is_error
     environments.invoke_async(function, b'{"do": "sleep", "seconds": 60}')
-    until(lambda: "sleeping" in (tmp_path / "worker.log").read_text())
+    until(lambda: "sleeping" in (tmp_path / REGION / "worker.log").read_text())
     pids = environments.pids("worker")
     environments.close()
     environments.close()

@@ -30,7 +30,7 @@ class Delays:
 
     seconds: list[float]
 
-    def propagation(self) -> float:
+    def propagation(self, _region: str) -> float:
         return self.seconds.pop(0) if self.seconds else 0.0
 
 

@@ -71,7 +71,7 @@ def bus() -> Iterator[Bus]:
     session: Any = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
     with mock_aws():
         made = Bus(session, authorization.Authorizer(LatencyInjector(Latencies.none())))
-        targets = events.Targets(REGION)
+        targets = events.Targets()
         undo = [authorization.install(made.authorizer), events.install(targets), targets.close]
         yield made
         for one in reversed(undo):
@@ -179,19 +179,22 @@ def test_a_target_of_an_unknown_kind_ends_in_the_dead_letter_queue(bus: Bus) -> 
     assert bus.received(url) == ['"x"']
 
 
+EXECUTION = f"arn:aws:states:{REGION}:123456789012:execution:m:n"
+
+
 @pytest.mark.parametrize(
     ("status", "shown"),
     [
         (
-            ExecutionStatus("e", "m", "n", "FAILED", "{}", 1.5, 2.5, error="E", cause="C"),
+            ExecutionStatus(EXECUTION, "m", "n", "FAILED", "{}", 1.5, 2.5, error="E", cause="C"),
             {"status": "FAILED", "startDate": 1500, "stopDate": 2500, "output": None, "error": "E", "cause": "C"},
         ),
         (
-            ExecutionStatus("e", "m", "n", "RUNNING", "{}", 1.5),
+            ExecutionStatus(EXECUTION, "m", "n", "RUNNING", "{}", 1.5),
             {"status": "RUNNING", "startDate": 1500, "stopDate": None, "output": None, "error": None, "cause": None},
         ),
         (
-            ExecutionStatus("e", "m", "n", "SUCCEEDED", "{}", 1.5, 2.5, output='{"a": 1}'),
+            ExecutionStatus(EXECUTION, "m", "n", "SUCCEEDED", "{}", 1.5, 2.5, output='{"a": 1}'),
             {"status": "SUCCEEDED", "startDate": 1500, "stopDate": 2500, "output": '{"a": 1}', "error": None,
              "cause": None},
         ),
@@ -203,11 +206,11 @@ def test_a_change_of_status_is_an_event_on_the_default_bus(
     url, arn = bus.queue(f"status-{status.status}")
     pattern = {"source": ["aws.states"], "detail": {"status": [status.status], "stateMachineArn": ["m"]}}
     bus.rule(f"status-{status.status}", {"Arn": arn}, EventPattern=json.dumps(pattern))
-    events.put_execution_status(REGION)(status)
+    events.put_execution_status([REGION])(status)
     event = json.loads(bus.received(url)[0])
     assert event["detail-type"] == "Step Functions Execution Status Change"
-    assert event["resources"] == ["e"]
-    assert event["detail"] == {"executionArn": "e", "stateMachineArn": "m", "name": "n", "input": "{}", **shown}
+    assert event["resources"] == [EXECUTION]
+    assert event["detail"] == {"executionArn": EXECUTION, "stateMachineArn": "m", "name": "n", "input": "{}", **shown}
 
 
 @dataclass
@@ -250,7 +253,7 @@ def fired() -> Fired:
 
 @pytest.fixture
 def ticker(fired: Fired, bus: Bus) -> Iterator[events.Ticker]:
-    made = events.Ticker(REGION, fired)  # type: ignore[arg-type]  # a stand-in that keeps what is delivered
+    made = events.Ticker([REGION], fired)  # type: ignore[arg-type]  # a stand-in that keeps what is delivered
     yield made
     made.stop()
 
