@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.aws.declared import functions, messages, network, stores
+from sandbox.aws.declared import alarms, functions, messages, network, stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sandbox.aws.resources import ResourceType
 
 TYPES: Final[Mapping[str, ResourceType]] = {
-    declared.name: declared for declared in (*functions.TYPES, *stores.TYPES, *messages.TYPES, *network.TYPES)
+    declared.name: declared
+    for declared in (*functions.TYPES, *stores.TYPES, *messages.TYPES, *alarms.TYPES, *network.TYPES)
 }
 
 _SECTIONS: Final = frozenset(

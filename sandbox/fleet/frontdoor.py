@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.processes import Child
@@ -31,7 +31,7 @@ class GroupCounters:
     `requests` RequestCount (those for which a target was found); `target_2xx` ... HTTPCode_Target_2XX_Count ...;
     `elb_5xx` HTTPCode_ELB_5XX_Count (502, 503, 504); `connection_errors` TargetConnectionErrorCount; `client_closed`
     requests whose client left first (ALB's 460); `cut` streams that the target did not end; `response_seconds` the sum
-    of TargetResponseTime (until the headers).
+    of TargetResponseTime (until the headers), `response_times` how often each of them was there, to three digits.
     """
 
     requests: int = 0
@@ -44,6 +44,7 @@ class GroupCounters:
     client_closed: int = 0
     cut: int = 0
     response_seconds: float = 0.0
+    response_times: Mapping[float, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class FrontDoor:
         """Counts since the start."""
         answer = self._ask("counters")
         return DoorCounters(
-            groups={arn: GroupCounters(**counts) for arn, counts in answer["groups"].items()},
+            groups={arn: _group_counters(**counts) for arn, counts in answer["groups"].items()},
             elb_status={int(status): count for status, count in answer["elb_status"].items()},
         )
 
@@ -130,6 +131,10 @@ class FrontDoor:
             answer = self._answers.pop(message["id"], None)
         if answer is not None:
             answer.set_result(message["result"])
+
+
+def _group_counters(*, response_times: Mapping[str, int], **counts: Any) -> GroupCounters:
+    return GroupCounters(**counts, response_times={float(took): count for took, count in response_times.items()})
 
 
 if __name__ == "__main__":

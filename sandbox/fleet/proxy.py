@@ -47,6 +47,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     response_seconds: float = 0.0
+    response_times: Counter[str] = field(default_factory=Counter)
 
 
 class RefusedByDoorError(Exception):
@@ -75,7 +76,12 @@ class Proxy:
     def counters(self) -> dict[str, Any]:
         """As `frontdoor.DoorCounters` reads it."""
         groups = {
-            arn: {**tally.counts, "response_seconds": tally.response_seconds} for arn, tally in self._groups.items()
+            arn: {
+                **tally.counts,
+                "response_seconds": tally.response_seconds,
+                "response_times": tally.response_times,
+            }
+            for arn, tally in self._groups.items()
         }
         return {"groups": groups, "elb_status": dict(self._elb_status)}
 
@@ -141,7 +147,9 @@ class Proxy:
             target_reader, target_writer = await self._connect(choice, tally)
             target_writer.write(_forwarded(request, payload, writer))
             answer = await self._answer_head(target_reader)
-            tally.response_seconds += time.monotonic() - sent_at
+            took = time.monotonic() - sent_at
+            tally.response_seconds += took
+            tally.response_times[f"{took:.3g}"] += 1
             tally.counts[f"target_{answer.status // 100}xx"] += 1
             has_body = request.start[0] != "HEAD" and answer.status not in _NO_BODY
             return await self._relay(target_reader, answer, writer, tally, keep=keep, has_body=has_body)

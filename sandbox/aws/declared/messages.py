@@ -1,4 +1,4 @@
-"""SNS, SQS, EventBridge, Scheduler and CloudWatch: who is told of what, and when."""
+"""SNS, SQS, EventBridge and Scheduler: who is told of what, and when."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ _QUEUE_ATTRIBUTES: Final = (
     "DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds",
     "VisibilityTimeout", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled", "FifoQueue",
     "ContentBasedDeduplication", "RedrivePolicy", "RedriveAllowPolicy",
-)  # fmt: skip
-_ALARM: Final = (
-    "AlarmDescription", "ActionsEnabled", "OKActions", "AlarmActions", "InsufficientDataActions", "MetricName",
-    "Namespace", "Statistic", "ExtendedStatistic", "Dimensions", "Period", "Unit", "EvaluationPeriods",
-    "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData", "EvaluateLowSampleCountPercentile",
-    "Metrics", "ThresholdMetricId", "Tags",
 )  # fmt: skip
 
 
@@ -122,18 +116,6 @@ def _when_and_what(properties: Properties) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _alarm(context: Context, properties: Properties) -> Created:
-    context.call("cloudwatch", "put_metric_alarm", AlarmName=context.name, **pick(properties, *_ALARM))
-    return Created(context.name, {"Arn": f"arn:aws:cloudwatch:{context.region}:{context.account}:alarm:{context.name}"})
-
-
-def _dashboard(context: Context, properties: Properties) -> Created:
-    context.call(
-        "cloudwatch", "put_dashboard", DashboardName=context.name, **pick(properties, "DashboardBody")
-    )  # fmt: skip
-    return Created(context.name)
-
-
 TYPES: Final = (
     ResourceType(
         "AWS::SNS::Topic",
@@ -183,17 +165,5 @@ TYPES: Final = (
                   "KmsKeyArn", "StartDate", "EndDate", "FlexibleTimeWindow.*", "Target.Arn", "Target.RoleArn",
                   "Target.Input", "Target.RetryPolicy.*", "Target.DeadLetterConfig.Arn"),
         create=_schedule, update=_update_schedule, name_property="Name", attributes=("Arn",),
-    ),
-    ResourceType(
-        "AWS::CloudWatch::Alarm",
-        consumes=("AlarmName", *(name for name in _ALARM if name not in {"Dimensions", "Metrics", "Tags"}),
-                  "Dimensions.*", "Metrics.*", "Tags.*"),
-        create=_alarm, update=lambda context, _, properties: _alarm(context, properties), name_property="AlarmName",
-        attributes=("Arn",),
-        delete=lambda context, created: context.call("cloudwatch", "delete_alarms", AlarmNames=[created.physical_id]),
-    ),
-    ResourceType(
-        "AWS::CloudWatch::Dashboard", consumes=("DashboardName", "DashboardBody"), create=_dashboard,
-        update=lambda context, _, properties: _dashboard(context, properties), name_property="DashboardName",
     ),
 )  # fmt: skip
