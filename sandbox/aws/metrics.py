@@ -121,13 +121,13 @@ class Metrics:
         # Region -> metric -> (second or minute, unit) -> what was published there. A metric outlives its datapoints.
         self._stored: dict[str, dict[Metric, dict[tuple[float, str], Summary]]] = {}
         self._pruned_at = 0.0
-        self._silent: set[str] = set()
-        self._lost: dict[str, Loss] = {}
+        self._silent: set[str | None] = set()  # None: every Region
+        self._lost: dict[str | None, Loss] = {}
 
     def put(self, region: str, data: Iterable[Datum]) -> None:
         """Take what is published. Of a silent Region nothing arrives."""
         with self._lock:
-            if region in self._silent:
+            if not self._silent.isdisjoint((region, None)):
                 return
             metrics = self._stored.setdefault(region, {})
             for datum in data:
@@ -159,29 +159,32 @@ class Metrics:
         with self._lock:
             return tuple(self._stored.get(region, ()))
 
-    def silence(self, region: str) -> None:
-        """Nothing that is published in the Region arrives any more, as when CloudWatch cannot take it.
+    def silence(self, region: str | None = None) -> None:
+        """Nothing that is published in the Region, or in any, arrives any more, as when CloudWatch cannot take it.
 
         Whoever publishes is not told. Alarms see missing data.
         """
         with self._lock:
             self._silent.add(region)
 
-    def lose_reads(self, region: str, how: Loss = "fails") -> None:
-        """Reads through the API fail (`fails`: InternalServiceError) or find nothing (`empty`). Alarms go on."""
+    def lose_reads(self, region: str | None = None, how: Loss = "fails") -> None:
+        """Reads in the Region, or in any, fail (`fails`: InternalServiceError) or find nothing (`empty`).
+
+        Alarms go on: they do not read through the API.
+        """
         with self._lock:
             self._lost[region] = how
 
-    def restore(self, region: str) -> None:
-        """Ends `silence` and `lose_reads`. What was lost stays lost."""
+    def restore(self) -> None:
+        """Ends `silence` and `lose_reads` everywhere. What was lost stays lost."""
         with self._lock:
-            self._silent.discard(region)
-            self._lost.pop(region, None)
+            self._silent.clear()
+            self._lost.clear()
 
     def loss(self, region: str) -> Loss | None:
         """How reads through the API are lost, or None."""
         with self._lock:
-            return self._lost.get(region)
+            return self._lost.get(region) or self._lost.get(None)
 
     def _prune(self, oldest: float) -> None:
         for metrics in self._stored.values():

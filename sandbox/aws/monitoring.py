@@ -104,4 +104,7 @@ class Monitoring:
 
     def _run(self) -> None:
         while not self._ended.wait(_TICK_SECONDS):
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # whatever it is: no alarm would be evaluated again, and nobody would notice
+                logger.exception("CloudWatch stumbled")

@@ -203,9 +203,10 @@ def test_lost_reads_fail_or_find_nothing_until_they_are_restored(metrics: Metric
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
     with pytest.raises(ClientError):
         client().list_metrics(Namespace="N")
-    metrics.lose_reads(REGION, "empty")
+    metrics.restore()
+    metrics.lose_reads(how="empty")
     assert ask("M", "Sum") == []
-    metrics.restore(REGION)
+    metrics.restore()
     assert ask("M", "Sum") == [(NOON, 1.0)]
 
 
@@ -215,7 +216,11 @@ def test_of_a_silent_region_nothing_arrives(metrics: Metrics) -> None:
     client().put_metric_data(Namespace="N", MetricData=[{"MetricName": "M", "Value": 1.0}])
     metrics.put("us-east-1", [Datum(Metric("N", "M"), NOON, Summary.of({1.0: 1}))])
     assert (metrics.metrics(REGION), metrics.metrics("us-east-1")) == ((), (Metric("N", "M"),))
-    metrics.restore(REGION)
+    metrics.restore()
+    metrics.silence()
+    metrics.put("us-east-1", [Datum(Metric("N", "other"), NOON, Summary.of({1.0: 1}))])
+    assert metrics.metrics("us-east-1") == (Metric("N", "M"),)
+    metrics.restore()
     put(metrics, "M", {1.0: 1})
     assert ask("M", "Sum") == [(NOON, 1.0)]
 

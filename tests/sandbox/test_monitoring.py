@@ -119,3 +119,22 @@ Resources:
     bench.cloud.deploy("alarms", template, {})
     (found,) = bench.cloud.client("cloudwatch").describe_alarms(AlarmNames=["of-a-template"])["MetricAlarms"]
     assert (found["StateValue"], found["EvaluationPeriods"]) == ("INSUFFICIENT_DATA", 2)
+
+
+def test_once_started_alarms_are_evaluated_by_themselves(bench: Bench) -> None:
+    bench.cloud.client("cloudwatch").put_metric_alarm(
+        AlarmName="nothing-there",
+        Namespace="Standfast",
+        MetricName="Never",
+        Statistic="Sum",
+        Period=10,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="LessThanThreshold",
+        TreatMissingData="breaching",
+    )
+    bench.cloud.monitoring.start()
+    bench.cloud.monitoring.start()
+    transitions = bench.cloud.monitoring.alarms.transitions
+    (found,) = wait_for("the alarm", lambda: [one for one in transitions() if one.alarm == "nothing-there"])
+    assert (found.region, found.before.value, found.after.value) == ("us-east-1", "INSUFFICIENT_DATA", "ALARM")
