@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sandbox.aws.metrics import Metric, Summary, UnknownStatisticError
+from sandbox.aws.metrics import KEPT_SECONDS, Metric, Summary, UnknownStatisticError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,8 @@ State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 # How many datapoints more than the evaluation periods are looked at. The guide does not say; its examples have five for
 # three.
 EXTRA_DATAPOINTS: Final = 2
-_HIGH_RESOLUTION: Final = 60  # a shorter period makes a high-resolution alarm
+_MINUTE: Final = 60  # a shorter period makes a high-resolution alarm
+_SHORT_PERIODS: Final = (10, 20, 30)  # PutMetricAlarm, Period
 _FILL: Final = re.compile(r"FILL\(\s*(\w+)\s*,\s*(-?\d+(?:\.\d+)?)\s*\)")
 _TREATMENTS: Final = ("breaching", "notBreaching", "ignore", "missing")
 # Operator -> what breaches, and the words of the reason.
@@ -55,7 +56,7 @@ class AlarmRule:
     @property
     def interval(self) -> int:
         """Seconds between two evaluations: 10 for a period under a minute, else 60 (guide, alarm evaluation)."""
-        return 10 if self.period < _HIGH_RESOLUTION else 60
+        return 10 if self.period < _MINUTE else _MINUTE
 
     @property
     def datapoints(self) -> int:
@@ -87,7 +88,7 @@ def rule_of(alarm: Any) -> AlarmRule:
     except UnknownStatisticError as error:
         raise UnsupportedAlarmError(f"{alarm.name}: {error}") from error
     periods = int(alarm.evaluation_periods)
-    return AlarmRule(
+    rule = AlarmRule(
         **watched,
         evaluation_periods=periods,
         datapoints_to_alarm=int(alarm.datapoints_to_alarm or periods),
@@ -95,6 +96,11 @@ def rule_of(alarm: Any) -> AlarmRule:
         comparison=comparison,
         missing=missing,
     )
+    if rule.period not in _SHORT_PERIODS and rule.period % _MINUTE:
+        raise UnsupportedAlarmError(f"{alarm.name}: a period is 10, 20, 30 or a multiple of 60 s, not {rule.period}")
+    if rule.datapoints * rule.period > KEPT_SECONDS:
+        raise UnsupportedAlarmError(f"{alarm.name}: the sandbox keeps metrics for {KEPT_SECONDS:g} s only")
+    return rule
 
 
 def actions(alarm: Any) -> list[str]:

@@ -311,6 +311,8 @@ def test_with_metrics_silenced_an_alarm_sees_missing_data_and_lost_reads_are_not
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "GreaterThanUpperThreshold"),
         ({"AlarmActions": ["arn:aws:automate:us-west-2:ec2:reboot"]}, "arn:aws:automate"),
         ({"Statistic": None, "ExtendedStatistic": "p101"}, "p101"),
+        ({"Period": 15}, "not 15"),
+        ({"Period": 300, "EvaluationPeriods": 3}, "900 s only"),
         ({"MetricName": None, "Statistic": None, "Period": None, "Metrics": [{"Id": "e1", "Expression": "m1 / m2"}]},
          "m1 / m2"),
     ],
