@@ -1,4 +1,4 @@
-"""Every five seconds: actual weights against desired ones, and leases whose holder ended.
+"""Every five seconds: actual weights against desired ones, leases whose holder ended, overload that is to be shed.
 
 Started each minute by a schedule, and by EventBridge when an execution of `cluster_failover` ended badly: a time-out
 or a stop of an execution runs no Catch.
@@ -7,12 +7,13 @@ or a stop of an execution runs no Catch.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from standfast import bootstrap
 from standfast.fleet import parse_input
+from standfast.overload import OverloadGuard
 from standfast.reconcile import Reconciler
 
 EVERY_SECONDS = 5
@@ -34,10 +35,26 @@ class EndedExecution(BaseModel):
     error: str | None = None
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, list[str]]:
+class Context(Protocol):
+    """What is used of Lambda's context."""
+
+    aws_request_id: str
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, list[str]]:
     """Answer what was found, a sentence a round."""
+    reconciler = _reconciler()
+    if event.get("source") == "aws.states":
+        ended = parse_input(EndedExecution, event["detail"], "the event's detail")
+        now = bootstrap.clock().now()
+        return {"found": [reconciler.ended(ended.execution_arn, ended.status, ended.error or "", now)]}
+    asked = parse_input(ReconcileInput, event, "the input")
+    return {"found": asyncio.run(_rounds(reconciler, _guard(context.aws_request_id), asked.rounds))}
+
+
+def _reconciler() -> Reconciler:
     table = bootstrap.cluster_table()
-    reconciler = Reconciler(
+    return Reconciler(
         scope_id=bootstrap.settings().region,
         views=table,
         switches=bootstrap.region_table(),
@@ -47,21 +64,30 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, list[str]]:
         executions=bootstrap.executions(),
         messenger=bootstrap.messenger(),
     )
-    if event.get("source") == "aws.states":
-        ended = parse_input(EndedExecution, event["detail"], "the event's detail")
-        now = bootstrap.clock().now()
-        return {"found": [reconciler.ended(ended.execution_arn, ended.status, ended.error or "", now)]}
-    asked = parse_input(ReconcileInput, event, "the input")
-    return {"found": asyncio.run(_rounds(reconciler, asked.rounds))}
 
 
-async def _rounds(reconciler: Reconciler, rounds: int) -> list[str]:
+def _guard(request_id: str) -> OverloadGuard:
+    table = bootstrap.cluster_table()
+    return OverloadGuard(
+        scope_id=bootstrap.settings().region,
+        request_id=request_id,
+        views=table,
+        switches=bootstrap.region_table(),
+        scopes=table,
+        incidents=table,
+        balancer=bootstrap.load_balancer(),
+        executions=bootstrap.executions(),
+        messenger=bootstrap.messenger(),
+    )
+
+
+async def _rounds(reconciler: Reconciler, guard: OverloadGuard, rounds: int) -> list[str]:
     clock = bootstrap.clock()
     found: list[str] = []
     for done in range(rounds):
         began = clock.now()
         recovered = reconciler.recover(began)
-        found.append(f"{recovered}; {reconciler.verify(clock.now())}")
+        found.append(f"{recovered}; {reconciler.verify(clock.now())}; {guard.look(clock.now())}")
         if done + 1 < rounds:
             await clock.sleep(max(0.0, EVERY_SECONDS - (clock.now() - began)))
     return found

@@ -14,15 +14,17 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     step = parse_input(SelectStep, event, "the SelectStandby task")
     view = bootstrap.cluster_table().view()
     config = view.applied.config
+    region = config.region(step.scope_id)
     tried = step.selection.tried if step.selection else []
     chosen = failover.select(
         step.failed_cluster_id,
         [failover.Proof(**proof.model_dump()) for proof in step.proofs],
         view.scope.desired,
-        config.region(step.scope_id).clusters,
+        region.clusters,
         config.detection.fresh_seconds,
         bootstrap.clock().now(),
         tried=tried,
+        sheds=region.entry.shed_target_group_arn is not None,
     )
     answer = SelectionAnswer(
         cluster_id=chosen.cluster_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -232,6 +233,16 @@ def test_an_older_assessment_never_replaces_a_newer_one(table: ClusterTable) -> 
     found = table.view().assessments
     assert found[ACTIVE] == newer
     assert found[STANDBY].assessed_at == NOW + 1
+
+
+def test_an_assessment_counts_saturated_replicas_and_one_of_an_earlier_version_none(table: ClusterTable) -> None:
+    busy = replace(assessment(), saturated=3)
+    ready(table).write_assessments([busy])
+    assert table.view().assessments == {ACTIVE: busy}
+    table._client.update_item(
+        TableName=table._table, Key=table._key(SCOPE, f"ASSESSMENT#{ACTIVE}"), UpdateExpression="REMOVE saturated"
+    )
+    assert table.view().assessments == {ACTIVE: assessment()}
 
 
 def test_writing_the_same_assessment_twice_is_no_error(table: ClusterTable) -> None:

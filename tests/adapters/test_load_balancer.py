@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from standfast.aws.calls import config
 from standfast.aws.load_balancer import TargetInventory, WeightedRule
 from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
-from standfast.fleet import Entry, ReplicaAddress
+from standfast.fleet import SHED, Entry, ReplicaAddress
 from tests.builders import ACTIVE, RULE_ARN, STANDBY, target_group_arn
 
 IMAGE = "ami-12c6146b"  # one of moto's
@@ -91,6 +91,18 @@ def test_weights_are_read_as_they_were_written(network: Network, rule: WeightedR
 def test_a_cluster_without_a_weight_gets_none(network: Network, rule: WeightedRule) -> None:
     rule.write_weights(network.entry, {STANDBY: 7})
     assert rule.read_weights(network.entry) == {ACTIVE: 0, STANDBY: 7}
+
+
+def test_the_group_that_sheds_is_weighed_like_a_cluster_and_has_no_replicas(
+    network: Network, rule: WeightedRule
+) -> None:
+    entry = Entry(network.rule, network.entry.target_groups, network.groups["theirs"])
+    assert rule.read_weights(entry) == {ACTIVE: 100, STANDBY: 0, SHED: 0}
+    rule.write_weights(entry, {ACTIVE: 100, SHED: 25})
+    assert rule.read_weights(entry) == {ACTIVE: 100, STANDBY: 0, SHED: 25}
+    assert set(TargetInventory(network.elb, network.ec2).replicas(entry)) == {ACTIVE, STANDBY}
+    rule.write_weights(entry, {ACTIVE: 100})
+    assert rule.read_weights(entry) == {ACTIVE: 100, STANDBY: 0, SHED: 0}
 
 
 def test_writing_leaves_one_forward_action_without_stickiness(network: Network, rule: WeightedRule) -> None:

@@ -36,8 +36,8 @@ UNNARROWED: dict[str, str] = {}
 
 TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ClusterTable that it calls, itself or through standfast.lease (take: read, grant),
-    # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch and
-    # .reconcile.
+    # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
+    # .reconcile and .overload.
     "configuration.apply_config": {"read_config", "read", "write_config", "create"},
     "failover.announce": {"outcome", "record"},
     "failover.check_drain": {"view"},
@@ -45,7 +45,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.probe_standbys": {"view"},
     "failover.quarantine": {"read", "write_desired"},
     "failover.readmit_cluster": {"read_config", "read", "grant", "write_desired", "release"},
-    "failover.reconcile": {"view", "read", "release", "outcome", "record"},
+    "failover.reconcile": {"view", "read", "grant", "write_desired", "release", "outcome", "record"},
     "failover.record_roles": {"read", "write_desired"},
     "failover.release_lease": {"release"},
     "failover.select_standby": {"view"},

@@ -201,7 +201,12 @@ def test_the_proven_standby_is_chosen_and_its_overload_is_said() -> None:
     chosen = select(ACTIVE, [good()], desired(), REGION.clusters, FRESH, NOW)
     assert chosen.cluster_id == STANDBY
     assert chosen.reason == "use1-b is proven: 2 of 2 replicas answered a canary just now"
-    assert chosen.overload == "use1-b has 2 replicas for the traffic of 4: expect queueing until capacity is back"
+    said = "use1-b has 2 replicas for the traffic of 4: expect queueing until capacity is back, for nothing is shed"
+    assert chosen.overload == said
+    shedding = select(ACTIVE, [good()], desired(), REGION.clusters, FRESH, NOW, sheds=True)
+    assert shedding.overload.endswith(
+        "what saturates it is shed, answered 503 with Retry-After, until capacity is back"
+    )
 
 
 def test_a_standby_as_large_as_the_failed_one_is_not_overloaded() -> None:

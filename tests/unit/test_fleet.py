@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from standfast.configuration import check_change, first_record
 from standfast.errors import InvalidInputError, UnknownClusterError
-from standfast.fleet import FleetConfig, Role
+from standfast.fleet import SHED, FleetConfig, Role
 from tests.builders import (
     ACTIVE,
     ENTRY_URL,
@@ -96,6 +96,26 @@ MISTAKES: list[tuple[Callable[[Document], None], str]] = [
     (
         put(f"regions.R.clusters.{STANDBY}.target_group_arn", target_group_arn(ACTIVE)),
         f"{AT}.clusters - two clusters share a target_group_arn; give each cluster a target group of its own",
+    ),
+    (
+        put("regions.R.clusters.shed", cluster("shed")),
+        f"{AT}.clusters - `shed` stands for what no cluster answers; give the cluster another name",
+    ),
+    (
+        put("regions.R.entry.shed_target_group_arn", target_group_arn(STANDBY)),
+        f"{AT} - entry.shed_target_group_arn is a cluster's; name the group that answers 503",
+    ),
+    (
+        put("regions.R.entry.shed_target_group_arn", target_group_arn("shed").replace("us-east-1", "us-west-2")),
+        "the document - regions.us-east-1 names arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/shed/",
+    ),
+    (
+        put("shedding", {"calm_seconds": 5}),
+        "shedding - calm_seconds is below raise_seconds; raise it, the share would swing",
+    ),
+    (
+        put("shedding", {"step_percent": 30, "maximum_percent": 20}),
+        "shedding - maximum_percent is below step_percent; raise it, or lower the step",
     ),
     (
         put(f"regions.R.clusters.{ACTIVE}.role", "quarantined"),
@@ -241,6 +261,15 @@ def test_the_entry_knows_the_target_group_of_each_cluster() -> None:
     entry = fleet().region(SCOPE).bound_entry()
     assert entry.listener_rule_arn == RULE_ARN
     assert entry.target_groups == {ACTIVE: target_group_arn(ACTIVE), STANDBY: target_group_arn(STANDBY)}
+    assert entry.weighted_groups() == entry.target_groups
+
+
+def test_the_group_that_sheds_may_be_in_the_rule_and_is_no_cluster() -> None:
+    regions = document()["regions"]
+    regions[SCOPE]["entry"]["shed_target_group_arn"] = target_group_arn("sheds")
+    entry = fleet(regions=regions).region(SCOPE).bound_entry()
+    assert set(entry.target_groups) == {ACTIVE, STANDBY}
+    assert entry.weighted_groups() == {**entry.target_groups, SHED: target_group_arn("sheds")}
 
 
 # A configuration for a scope
@@ -259,6 +288,13 @@ def test_a_configuration_that_forgets_a_serving_cluster_is_refused() -> None:
     regions[SCOPE]["clusters"] = others
     with pytest.raises(InvalidInputError, match="clusters lacks use1-a, which serves now; move its traffic first"):
         check_change(SCOPE, fleet(regions=regions), desired())
+
+
+def test_a_configuration_that_forgets_the_group_that_sheds_now_is_refused() -> None:
+    shedding = desired({ACTIVE: 100, STANDBY: 0, SHED: 25})
+    with pytest.raises(InvalidInputError, match="lacks shed_target_group_arn, and overload is shed now; wait until"):
+        check_change(SCOPE, fleet(), shedding)
+    check_change(SCOPE, fleet(), desired({ACTIVE: 100, STANDBY: 0, SHED: 0}))
 
 
 def test_the_roles_of_a_later_configuration_do_not_matter() -> None:

@@ -87,6 +87,15 @@ def test_a_slow_engine_whose_counter_moves_is_saturated_and_not_dead() -> None:
     assert judged.reason == (
         "saturated, not dead: 3 of 3 probes failed: no whole answer in time, but 112 decode steps were made meanwhile"
     )
+    assert judged.saturated
+
+
+def test_saturated_replicas_are_counted_and_others_are_not() -> None:
+    busy = probes(TIMED_OUT, TIMED_OUT, TIMED_OUT, progress=[None, 400.0, 512.0])
+    wedged = probes(TIMED_OUT, TIMED_OUT, TIMED_OUT, progress=[None, 512.0, 512.0])
+    evidence = Evidence({"r0": busy, "r1": busy, "r2": wedged, "r3": [probe(at=NOW - 0.5)]}, [probe(at=NOW - 0.5)])
+    assessed = assess(ACTIVE, evidence, 4, limits(), NOW)
+    assert (assessed.saturated, assessed.passing, assessed.verdict) == (2, 3, Verdict.DEGRADED)
 
 
 def test_an_engine_whose_counter_stands_still_is_wedged() -> None:

@@ -20,12 +20,15 @@ from standfast.errors import ConflictError, FencedError, LeaseHeldError, NotConv
 from standfast.fleet import Entry, Role
 from standfast.lease import Claim, HolderState, Lease, LeaseAction, Purpose, decide, outranks, take
 from standfast.ports import ScopeRecord
-from standfast.traffic import Desired, DriftAction, Weights, all_to, apply_desired, decide_drift
+from standfast.shedding import with_share
+from standfast.traffic import Desired, DriftAction, Weights, all_to, apply_desired, decide_drift, serves, shares
 from tests.fakes import FakeExecutions, FakeLoadBalancer, FakeScopeStore
 
 SCOPE = "us-east-1"
 CLUSTERS = ("a", "b", "c")
-ENTRY = Entry("arn:rule", {name: f"arn:{name}" for name in CLUSTERS})
+ENTRY = Entry("arn:rule", {name: f"arn:{name}" for name in CLUSTERS}, "arn:shed")
+SHARES = {"a": 0, "b": 20, "c": 80}
+"""What a step of shedding makes of its target, in per cent: it moves no cluster's weight."""
 ResultT = TypeVar("ResultT")
 
 
@@ -138,7 +141,7 @@ class ControllerPorts:
 
 
 class Controller:
-    """One execution: take the lease, move the traffic, apply, release."""
+    """One execution, or one step of shedding: take the lease, change the weights, apply, release."""
 
     def __init__(self, world: World, name: str, purpose: Purpose, target: str) -> None:
         self.turnstile = Turnstile()
@@ -170,6 +173,8 @@ class Controller:
     def _shift(self, token: int) -> None:
         desired = self.ports.read(SCOPE).desired
         weights = all_to(self.target, CLUSTERS)
+        if self.purpose is Purpose.SHED:
+            weights = with_share(desired.weights, SHARES[self.target])
         following = desired.next(token=token, reason="moved", now=0.0, weights=weights)
         self.ports.write_desired(SCOPE, token=token, seen_version=desired.version, desired=following)
 
@@ -243,7 +248,7 @@ class Protocol(RuleBasedStateMachine):
         assert decision.action is not DriftAction.REPORT, f"our own write was taken for a hand edit: {decision.reason}"
         if decision.action is DriftAction.REPAIR:
             apply_desired(SCOPE, ENTRY, world.store, world.balancer)
-        assert world.balancer.weights == world.store.read(SCOPE).desired.weights
+        assert shares(world.balancer.weights) == shares(world.store.read(SCOPE).desired.weights)
 
     @rule(token_behind=st.integers(1, 3))
     def a_stale_token_changes_nothing(self, token_behind: int) -> None:
@@ -264,8 +269,8 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def the_rule_is_never_dark(self) -> None:
-        assert any(self.world.balancer.weights.values())
-        assert all(any(weights.values()) for weights in self.world.balancer.writes)
+        assert serves(self.world.balancer.weights)
+        assert all(serves(weights) for weights in self.world.balancer.writes)
 
     def teardown(self) -> None:
         for controller in self.alive():
@@ -296,6 +301,15 @@ def test_a_failover_takes_the_lease_from_a_rollout_and_never_the_other_way_round
         Lease(3, "execution-1", Purpose.FAILOVER), Claim("execution-2", Purpose.ROLLOUT), HolderState.RUNNING, 7.0
     )
     assert failover.action is LeaseAction.REFUSE
+
+
+def test_a_step_of_shedding_gives_way_to_everybody_and_takes_the_lease_from_nobody() -> None:
+    for purpose in (Purpose.ROLLOUT, Purpose.FAILOVER):
+        step = Lease(3, "shed-overload/1/until/9", Purpose.SHED)
+        assert decide(step, Claim("execution-2", purpose), HolderState.RUNNING, 7.0).action is LeaseAction.GRANT
+        held = Lease(3, "execution-1", purpose)
+        claim = Claim("shed-overload/1/until/9", Purpose.SHED)
+        assert decide(held, claim, HolderState.RUNNING, 7.0).action is LeaseAction.REFUSE
 
 
 def test_the_lease_of_an_execution_that_ended_is_recovered_under_a_new_token() -> None:

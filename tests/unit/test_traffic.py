@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standfast.errors import ConflictError, FencedError, InvalidInputError, NotConvergedError
-from standfast.fleet import Entry, Role
+from standfast.fleet import SHED, Entry, Role
 from standfast.traffic import (
     FULL,
     MAXIMUM,
@@ -28,7 +28,7 @@ from tests.builders import ACTIVE, EXECUTION, NOW, RULE_ARN, SCOPE, STANDBY, des
 from tests.fakes import FakeLoadBalancer, FakeScopeStore
 
 ENTRY = Entry(RULE_ARN, {name: target_group_arn(name) for name in (ACTIVE, STANDBY)})
-names = st.sampled_from(["a", "b", "c", "d"])
+names = st.sampled_from(["a", "b", "c", "d", SHED])
 any_weights = st.dictionaries(names, st.integers(-5, MAXIMUM + 5))
 
 
@@ -38,9 +38,10 @@ def test_a_weight_outside_the_range_of_elb_is_refused_by_name(weight: int) -> No
         check_weights({"a": weight, "b": 1})
 
 
-def test_weights_that_are_all_zero_are_refused() -> None:
+@pytest.mark.parametrize("weights", [{"a": 0, "b": 0}, {"a": 0, SHED: 100}, {SHED: 1}])
+def test_weights_by_which_no_cluster_serves_are_refused(weights: dict[str, int]) -> None:
     with pytest.raises(InvalidInputError, match="all are zero, which answers every request with 503"):
-        check_weights({"a": 0, "b": 0})
+        check_weights(weights)
 
 
 def test_no_weights_are_refused() -> None:
@@ -49,12 +50,12 @@ def test_no_weights_are_refused() -> None:
 
 
 @given(any_weights)
-def test_weights_that_pass_are_never_all_zero(weights: dict[str, int]) -> None:
+def test_by_weights_that_pass_a_cluster_serves(weights: dict[str, int]) -> None:
     try:
         passed = check_weights(weights)
     except InvalidInputError:
         return
-    assert any(passed.values())
+    assert any(weight for name, weight in passed.items() if name != SHED)
     assert all(0 <= weight <= MAXIMUM for weight in passed.values())
 
 
@@ -64,7 +65,7 @@ def test_no_desired_state_is_dark(weights: dict[str, int]) -> None:
         following = desired().next(token=4, reason="drawn", now=NOW, weights=weights)
     except InvalidInputError:
         return
-    assert any(following.weights.values())
+    assert any(weight for name, weight in following.weights.items() if name != SHED)
 
 
 @given(st.sets(names, min_size=1), names)
@@ -207,7 +208,7 @@ def test_the_same_shares_are_no_drift() -> None:
     assert (decision.action, decision.reason) == (DriftAction.NONE, "the weights are as version 7 wants them")
 
 
-@pytest.mark.parametrize("actual", [{ACTIVE: 0, STANDBY: 0}, {}])
+@pytest.mark.parametrize("actual", [{ACTIVE: 0, STANDBY: 0}, {}, {ACTIVE: 0, SHED: 50}])
 def test_a_dark_rule_is_repaired(actual: dict[str, int]) -> None:
     decision = decide_drift(desired(), actual)
     assert decision.action is DriftAction.REPAIR
@@ -239,11 +240,19 @@ def test_a_hand_edit_is_reported_and_left_alone(actual: dict[str, int]) -> None:
     assert decision.reason.startswith("somebody edited the weights by hand; left as they are; found ")
 
 
+def test_shedding_as_desired_is_no_drift_and_by_hand_it_is_an_edit() -> None:
+    shedding = desired({ACTIVE: 100, STANDBY: 0, SHED: 25}, superseded=({ACTIVE: 100, STANDBY: 0},))
+    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 25}).action is DriftAction.NONE
+    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 0}).action is DriftAction.REPAIR
+    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 30}).action is DriftAction.REPORT
+
+
 @given(st.dictionaries(names, st.integers(0, MAXIMUM)), st.dictionaries(names, st.sampled_from(Role)))
 def test_drift_is_never_left_dark_or_on_a_quarantined_cluster(actual: dict[str, int], roles: dict[str, Role]) -> None:
     decision = decide_drift(desired({"a": 100}, roles), actual)
     on_quarantined = any(weight and roles.get(name) is Role.QUARANTINED for name, weight in actual.items())
-    if not any(actual.values()) or (on_quarantined and shares(actual) != {"a": 100}):
+    serving = any(weight for name, weight in actual.items() if name != SHED)
+    if not serving or (on_quarantined and shares(actual) != {"a": 100}):
         assert decision.action is DriftAction.REPAIR
     if decision.action is DriftAction.NONE:
         assert shares(actual) == {"a": 100}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from standfast.errors import InvalidInputError
-from standfast.fleet import Role
+from standfast.fleet import SHED, Role
 from standfast.ports import ScopeRecord
 from standfast.traffic import Desired, all_to
 
@@ -23,11 +23,19 @@ def first_record(scope_id: str, config: FleetConfig, now: float) -> ScopeRecord:
 
 
 def check_change(scope_id: str, config: FleetConfig, desired: Desired) -> None:
-    """Refuse a configuration that forgets a cluster which serves. Roles in it are only where a scope begins."""
-    clusters = config.region(scope_id).clusters
+    """Refuse a configuration that forgets a cluster which serves, or the group that sheds.
+
+    Roles in it are only where a scope begins.
+    """
+    region = config.region(scope_id)
+    clusters = {*region.clusters, *([SHED] if region.entry.shed_target_group_arn else [])}
     serving = [cluster_id for cluster_id, weight in desired.weights.items() if weight]
     active = desired.cluster_with(Role.ACTIVE)
-    forgotten = sorted({*serving, *([active] if active else [])} - set(clusters))
+    forgotten = sorted({*serving, *([active] if active else [])} - clusters)
+    if forgotten == [SHED]:
+        raise InvalidInputError(
+            f"regions.{scope_id}.entry lacks shed_target_group_arn, and overload is shed now; wait until it is over"
+        )
     if forgotten:
         raise InvalidInputError(
             f"regions.{scope_id}.clusters lacks {', '.join(forgotten)}, which serves now; move its traffic first"

@@ -189,10 +189,12 @@ def select(
     now: float,
     *,
     tried: Collection[str] = (),
+    sheds: bool = False,
 ) -> Selection:
     """Choose the proven candidate with the most replicas that answer. Raises NoStandbyProvenError with each reason.
 
-    A candidate that carries the traffic already comes first: an earlier attempt moved it and did not finish.
+    A candidate that carries the traffic already comes first: an earlier attempt moved it and did not finish. `sheds`:
+    whether the entry can shed what a saturated cluster cannot carry.
     """
     refused: list[str] = []
     fit: list[tuple[bool, int, str]] = []
@@ -215,7 +217,11 @@ def select(
     lost, there = clusters[failed_cluster_id].replicas, clusters[chosen].replicas
     overload = ""
     if there < lost:
-        overload = f"{chosen} has {there} replicas for the traffic of {lost}: expect queueing until capacity is back"
+        overload = f"{chosen} has {there} replicas for the traffic of {lost}: " + (
+            "what saturates it is shed, answered 503 with Retry-After, until capacity is back"
+            if sheds
+            else "expect queueing until capacity is back, for nothing is shed"
+        )
     reason = f"{chosen} is proven: {answered} of {there} replicas answered a canary just now"
     return Selection(chosen, "; ".join([reason, *refused]), overload)
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from standfast import mends
 from standfast.errors import InvalidInputError, UnknownClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pydantic_core import ErrorDetails
 
 
 class Role(StrEnum):
@@ -38,12 +37,25 @@ class Automation(StrEnum):
     OFF = "off"
 
 
+SHED = "shed"
+"""What stands in weights for a target group that answers 503 with Retry-After. No cluster is called so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A Region's weighted rule. `target_groups` is cluster id -> target group ARN."""
+    """A Region's weighted rule. `target_groups` is cluster id -> target group ARN.
+
+    `shed_target_group_arn` is the group that answers 503 with Retry-After, None where there is none.
+    """
 
     listener_rule_arn: str
     target_groups: Mapping[str, str]
+    shed_target_group_arn: str | None = None
+
+    def weighted_groups(self) -> Mapping[str, str]:
+        """Every group that the rule may hold: the clusters', and `shed`."""
+        shed = {SHED: self.shed_target_group_arn} if self.shed_target_group_arn else {}
+        return {**self.target_groups, **shed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +73,11 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-_IDENTIFIER = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
-_REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
-_ARN = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"
-_RULE_ARN = _ARN + r"listener-rule/app/.+$"
-_TARGET_GROUP_ARN = _ARN + r"targetgroup/.+$"
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-RegionName = Annotated[str, Field(pattern=_REGION)]
-Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]
-RuleArn = Annotated[str, Field(pattern=_RULE_ARN)]
-TargetGroupArn = Annotated[str, Field(pattern=_TARGET_GROUP_ARN)]
+RegionName = Annotated[str, Field(pattern=mends.REGION)]
+Identifier = Annotated[str, Field(pattern=mends.IDENTIFIER)]
+RuleArn = Annotated[str, Field(pattern=mends.RULE_ARN)]
+TargetGroupArn = Annotated[str, Field(pattern=mends.TARGET_GROUP_ARN)]
 
 
 class _Document(BaseModel):
@@ -125,6 +132,24 @@ class Failover(_Document):
     hold_down_seconds: int = Field(default=60, ge=5, le=3600, description="wait after a failed attempt; doubles")
 
 
+class Shedding(_Document):
+    """How the overload of a saturated cluster is shed: a share of the requests is answered 503 with Retry-After."""
+
+    step_percent: int = Field(default=20, ge=1, le=50, description="how much more, or less, is shed at a time")
+    maximum_percent: int = Field(default=80, ge=1, le=90, description="never more than this")
+    raise_seconds: float = Field(default=10, ge=5, le=300, description="from one step up to the next")
+    calm_seconds: float = Field(default=60, ge=5, le=3600, description="without saturation before a step down")
+    page_seconds: float = Field(default=180, ge=10, le=3600, description="at the maximum before somebody is woken")
+
+    @model_validator(mode="after")
+    def _return_is_slower(self) -> Shedding:
+        if self.calm_seconds < self.raise_seconds:
+            raise ValueError("calm_seconds is below raise_seconds; raise it, the share would swing")
+        if self.maximum_percent < self.step_percent:
+            raise ValueError("maximum_percent is below step_percent; raise it, or lower the step")
+        return self
+
+
 class Cluster(_Document):
     """GPU nodes serving the model in one Region."""
 
@@ -138,6 +163,9 @@ class RegionEntry(_Document):
 
     url: HttpUrl
     listener_rule_arn: RuleArn
+    shed_target_group_arn: TargetGroupArn | None = Field(
+        default=None, description="answers 503 with Retry-After; without it an overload is said and never shed"
+    )
 
 
 class Region(_Document):
@@ -158,12 +186,20 @@ class Region(_Document):
         groups = [cluster.target_group_arn for cluster in clusters.values()]
         if len(set(groups)) < len(groups):
             raise ValueError("two clusters share a target_group_arn; give each cluster a target group of its own")
+        if SHED in clusters:
+            raise ValueError(f"`{SHED}` stands for what no cluster answers; give the cluster another name")
         return clusters
+
+    @model_validator(mode="after")
+    def _shedding_is_no_cluster(self) -> Region:
+        if self.entry.shed_target_group_arn in self.bound_entry().target_groups.values():
+            raise ValueError("entry.shed_target_group_arn is a cluster's; name the group that answers 503")
+        return self
 
     def bound_entry(self) -> Entry:
         """The weighted rule with its target groups."""
         groups = {name: cluster.target_group_arn for name, cluster in sorted(self.clusters.items())}
-        return Entry(listener_rule_arn=self.entry.listener_rule_arn, target_groups=groups)
+        return Entry(self.entry.listener_rule_arn, groups, self.entry.shed_target_group_arn)
 
     def cluster(self, cluster_id: str) -> Cluster:
         """The cluster, or UnknownClusterError with the ids that there are."""
@@ -182,6 +218,7 @@ class FleetConfig(_Document):
     watchers: list[RegionName] = Field(default=[], description="Regions without clusters that look at the others")
     detection: Detection = Detection()
     failover: Failover = Failover()
+    shedding: Shedding = Shedding()
 
     @model_validator(mode="after")
     def _each_thing_is_in_one_place(self) -> FleetConfig:
@@ -194,7 +231,7 @@ class FleetConfig(_Document):
                         "give each cluster of the fleet an id of its own"
                     )
                 seen[cluster_id] = region_name
-            for arn in [region.entry.listener_rule_arn, *region.bound_entry().target_groups.values()]:
+            for arn in [region.entry.listener_rule_arn, *region.bound_entry().weighted_groups().values()]:
                 if arn.split(":")[3] != region_name:
                     raise ValueError(
                         f"regions.{region_name} names {arn}, which is in another Region; copy the ARN of this Region"
@@ -230,33 +267,10 @@ class FleetConfig(_Document):
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_MENDS = {
-    "missing": "is missing; add it",
-    "extra_forbidden": "is not a known field; remove it or mend its spelling",
-    "dict_type": "is not a mapping; write `name: value` below it",
-}
-_PATTERN_MENDS = {
-    _REGION: "is no AWS Region; write it as us-east-1",
-    _IDENTIFIER: "is no identifier; use 2 to 32 of a-z, 0-9 and -, beginning with a letter and not ending with -",
-    _RULE_ARN: "is not the ARN of an Application Load Balancer's listener rule; copy it from the rule",
-    _TARGET_GROUP_ARN: "is not the ARN of a target group; copy it from the target group",
-}
-
 
 def parse_input(model: type[ModelT], document: Mapping[str, Any], what: str) -> ModelT:
     """Validate a document. Raises InvalidInputError: one line a wrong field, with what to do."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        lines = [f"{_path(item['loc'])} {_mend(item)}" for item in error.errors()]
-        raise InvalidInputError(f"{what}: " + "; ".join(lines)) from error
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the document"
-
-
-def _mend(found: ErrorDetails) -> str:
-    pattern = found.get("ctx", {}).get("pattern")
-    known = _PATTERN_MENDS.get(pattern) if pattern else _MENDS.get(found["type"])
-    return known or "- " + found["msg"].removeprefix("Value error, ")
+        raise InvalidInputError(f"{what}: {mends.in_words(error)}") from error

@@ -65,11 +65,15 @@ class EndpointProbe:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with its reason, a sentence for the on-caller. `since` is when the first failed probe of it began."""
+    """A verdict with its reason, a sentence for the on-caller. `since` is when the first failed probe of it began.
+
+    `saturated`: it works without a pause and answers too late.
+    """
 
     verdict: Verdict
     reason: str
     since: float | None = None
+    saturated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The judgement of one cluster."""
+    """The judgement of one cluster. `saturated` is how many of its passing replicas are so."""
 
     cluster_id: str
     verdict: Verdict
@@ -96,6 +100,7 @@ class Assessment:
     expected: int
     assessed_at: float
     since: float | None = None
+    saturated: int = 0
 
 
 def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float) -> Judgement:
@@ -118,9 +123,8 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
         alike = f"{said}; its counter was read once, so saturated and wedged look alike"
         return Judgement(Verdict.DEGRADED, alike, since=failed[0].started_at)
     if moved:
-        return Judgement(
-            Verdict.DEGRADED, f"saturated, not dead: {said}, but {moved:g} decode steps were made meanwhile"
-        )
+        busy = f"saturated, not dead: {said}, but {moved:g} decode steps were made meanwhile"
+        return Judgement(Verdict.DEGRADED, busy, saturated=True)
     return Judgement(Verdict.UNHEALTHY, said, since=failed[0].started_at)
 
 
@@ -158,6 +162,7 @@ def assess(cluster_id: str, evidence: Evidence, expected: int, limits: Detection
         expected=expected,
         assessed_at=now,
         since=None if verdict is Verdict.HEALTHY else since,
+        saturated=sum(judgement.saturated for judgement in judged.values()),
     )
 
 

@@ -22,11 +22,12 @@ TAKE_ROUNDS = 5
 class Purpose(StrEnum):
     """What a lease is held for."""
 
+    SHED = "shed"
     ROLLOUT = "rollout"
     FAILOVER = "failover"
 
 
-_RANK = {Purpose.ROLLOUT: 1, Purpose.FAILOVER: 2}
+_RANK = {Purpose.SHED: 0, Purpose.ROLLOUT: 1, Purpose.FAILOVER: 2}
 
 
 class HolderState(StrEnum):
@@ -77,7 +78,10 @@ class LeaseDecision:
 
 
 def outranks(claim: Purpose, held: Purpose | None) -> bool:
-    """Whether a claim may take the lease from a holder that still runs: a failover from a rollout, never back."""
+    """Whether a claim may take the lease from a holder that still runs: a failover from a rollout, never back.
+
+    Either takes it from a step of shedding, which is over within seconds and may come again.
+    """
     return held is not None and _RANK[claim] > _RANK[held]
 
 
@@ -103,15 +107,15 @@ def decide(lease: Lease, claim: Claim, holder_state: HolderState, now: float) ->
 
 
 def step_holder(name: str, request_id: str, until: float) -> str:
-    """The holder of a change that a person makes in one step: no execution, so it names when it is over at the latest.
+    """The holder of a change that is made in one step: no execution, so it names when it is over at the latest.
 
-    `until` is in seconds since the epoch: the time-out of the function that makes the change.
+    `until` is in seconds since the epoch: no later than the time-out of the function that makes the change.
     """
     return f"{name}/{request_id}{_UNTIL}{until:.0f}"
 
 
 def state_of(holder: str, executions: Executions, now: float) -> HolderState:
-    """Whether a holder is at work: by its own word when it is a person's step, else by Step Functions."""
+    """Whether a holder is at work: by its own word when it is one step, else by Step Functions."""
     _, found, until = holder.rpartition(_UNTIL)
     if found:
         return HolderState.RUNNING if now < float(until) else HolderState.ENDED

@@ -217,7 +217,7 @@ class LoadBalancer(Protocol):
     """The weighted rule of a Region's entry. ELB has no conditional writes: see traffic.apply_desired."""
 
     def read_weights(self, entry: Entry) -> Weights:
-        """Cluster id -> weight; a target group that the entry does not name appears under its ARN."""
+        """Cluster id, or `shed`, -> weight; a target group that the entry does not name appears under its ARN."""
         ...
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:

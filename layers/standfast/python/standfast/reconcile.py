@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from standfast import announcements, failover, lease, traffic
 from standfast.errors import FencedError
 from standfast.fleet import Automation
-from standfast.lease import HolderState
+from standfast.lease import HolderState, Purpose
 from standfast.telling import tell
 from standfast.traffic import DriftAction
 
@@ -68,6 +68,8 @@ class Reconciler:
         retry_at = self._release(view, now)
         if retry_at is None:
             return "somebody else was granted the lease meanwhile"
+        if view.scope.lease.purpose is Purpose.SHED:
+            return f"{holder} ended within its step and held the lease; released"
         announcement = announcements.ended_half_way(view.scope, holder, "ended", retry_at)
         self._tell(announcement, _name(holder), now)
         return f"{holder} ended and held the lease; released"
@@ -83,9 +85,10 @@ class Reconciler:
 
     def _release(self, view: View, now: float) -> float | None:
         record: ScopeRecord = view.scope
-        attempts = record.attempts + 1
-        first = view.applied.config.failover.hold_down_seconds
-        retry_at = now + failover.hold_down_seconds(attempts, first)
+        attempts, retry_at = record.attempts, record.not_before
+        if record.lease.purpose is not Purpose.SHED:  # a step of shedding that broke off is no failed failover
+            attempts += 1
+            retry_at = now + failover.hold_down_seconds(attempts, view.applied.config.failover.hold_down_seconds)
         try:
             self.scopes.release(self.scope_id, token=record.lease.token, attempts=attempts, not_before=retry_at)
         except FencedError:

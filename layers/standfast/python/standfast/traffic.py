@@ -1,7 +1,7 @@
 """Desired weights, the actuator that applies them, and what a difference between the two means.
 
 Weights are shares of one weighted listener rule, cluster id -> 0..999 (the range that ELBv2 accepts for a target
-group in a forward action). The invariants stand in docs/protocol.md.
+group in a forward action). `shed` is the share that no cluster answers. The invariants stand in docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from standfast.errors import InvalidInputError, NotConvergedError
-from standfast.fleet import Role
+from standfast.fleet import SHED, Role
 
 if TYPE_CHECKING:
     from standfast.fleet import Entry
@@ -31,16 +31,22 @@ ROUNDS = 4
 def check_weights(weights: Weights) -> Weights:
     """Return the weights when a listener rule may hold them, else raise InvalidInputError.
 
-    At least one weight is above zero: a rule whose weights are all zero answers every request with 503.
+    At least one cluster's is above zero: a rule whose weights are all zero answers every request with 503, and so does
+    one that only sheds.
     """
     if not weights:
         raise InvalidInputError("weights: no cluster is named; give at least one cluster a weight from 1 to 999")
     for cluster_id, weight in weights.items():
         if not 0 <= weight <= MAXIMUM:
             raise InvalidInputError(f"weights.{cluster_id}: {weight} is outside 0 to {MAXIMUM}")
-    if not any(weights.values()):
+    if not serves(weights):
         raise InvalidInputError("weights: all are zero, which answers every request with 503; keep one above zero")
     return weights
+
+
+def serves(weights: Weights) -> bool:
+    """Whether any cluster has traffic."""
+    return any(weight for name, weight in weights.items() if name != SHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ def decide_drift(desired: Desired, actual: Weights) -> DriftDecision:
     if shares(actual) == shares(desired.weights):
         return DriftDecision(DriftAction.NONE, f"the weights are as version {desired.version} wants them")
     found = f"found {describe(actual)}, wanted {describe(desired.weights)} (version {desired.version})"
-    if not any(actual.values()):
+    if not serves(actual):
         return DriftDecision(DriftAction.REPAIR, f"every weight is zero, so nobody is served; {found}")
     for cluster_id, weight in sorted(actual.items()):
         if weight and desired.roles.get(cluster_id) is Role.QUARANTINED:

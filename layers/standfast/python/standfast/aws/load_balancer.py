@@ -33,18 +33,18 @@ class WeightedRule:
     def read_weights(self, entry: Entry) -> Weights:
         with translated("DescribeRules"):
             rules = self._client.describe_rules(RuleArns=[entry.listener_rule_arn])["Rules"]
-        clusters = {arn: cluster_id for cluster_id, arn in entry.target_groups.items()}
-        weights = dict.fromkeys(entry.target_groups, 0)
+        names = {arn: name for name, arn in entry.weighted_groups().items()}
+        weights = dict.fromkeys(entry.weighted_groups(), 0)
         for action in rules[0]["Actions"]:
             for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
                 arn = group["TargetGroupArn"]
-                weights[clusters.get(arn, arn)] = group.get("Weight", 0)
+                weights[names.get(arn, arn)] = group.get("Weight", 0)
         return weights
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:
         groups: list[TargetGroupTupleTypeDef] = [
-            {"TargetGroupArn": arn, "Weight": weights.get(cluster_id, 0)}
-            for cluster_id, arn in sorted(entry.target_groups.items())
+            {"TargetGroupArn": arn, "Weight": weights.get(name, 0)}
+            for name, arn in sorted(entry.weighted_groups().items())
         ]
         action: ActionTypeDef = {
             "Type": "forward",

@@ -111,6 +111,7 @@ def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
             expected=item["expected"],
             assessed_at=float(item["assessed_at"]),
             since=None if since is None else float(since),
+            saturated=int(item.get("saturated", 0)),  # not in items of earlier versions
         )
 
 

@@ -1,0 +1,129 @@
+"""The overload of one scope's active cluster: looked at every few seconds, shed by one step, and told."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from standfast import lease, shedding, traffic
+from standfast.errors import ConflictError, FencedError, LeaseHeldError
+from standfast.fleet import Automation
+from standfast.lease import Claim, Purpose
+from standfast.shedding import ShedAction
+from standfast.telling import tell
+
+if TYPE_CHECKING:
+    from standfast.announcements import Announcement
+    from standfast.fleet import Entry
+    from standfast.ports import (
+        Executions,
+        IncidentStore,
+        LoadBalancer,
+        Messenger,
+        ScopeRecord,
+        ScopeStore,
+        SwitchStore,
+        ViewStore,
+    )
+    from standfast.shedding import ShedDecision
+
+STEP_SECONDS = 30.0
+"""A step is over by then: a few calls of 3 s at most each. Its lease is free for others afterwards."""
+AGAIN_SECONDS = 3600.0
+"""A step that is held back is said once an hour."""
+
+logger = logging.getLogger("standfast.overload")
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadGuard:
+    """One scope with its ports. `look` may be repeated, and several may run at once.
+
+    `request_id` is that of the invocation: it tells this holder of the lease from another.
+    """
+
+    scope_id: str
+    request_id: str
+    views: ViewStore
+    switches: SwitchStore
+    scopes: ScopeStore
+    incidents: IncidentStore
+    balancer: LoadBalancer
+    executions: Executions
+    messenger: Messenger
+
+    def look(self, now: float) -> str:
+        """Shed more or less when it is time to. Returns the finding in a sentence."""
+        view = self.views.view()
+        config, record = view.applied.config, view.scope
+        limits, fresh = config.shedding, config.detection.fresh_seconds
+        decision = shedding.decide_shed(record, view.assessments, limits, fresh, now)
+        if decision.action is ShedAction.NONE:
+            since = decision.at_maximum_since
+            if since is not None and now - since >= limits.page_seconds:
+                self._tell(shedding.told_of_maximum(self.scope_id, decision, since), "shed-maximum", decision, now)
+            return decision.reason
+        entry = config.region(self.scope_id).bound_entry()
+        held_back = self._held_back(entry)
+        if held_back is None:
+            return self._step(entry, record, decision, now)
+        if held_back:
+            subject = f"shed-{decision.action}-held-back-{now // AGAIN_SECONDS:.0f}"
+            shed = shedding.share(record.desired.weights)
+            self._tell(shedding.told_of_held_back(self.scope_id, decision, shed, held_back), subject, decision, now)
+        return f"{decision.reason}; nothing is changed"
+
+    def _held_back(self, entry: Entry) -> str | None:
+        """Why nothing is shed, empty when it is not even said, None when it may be."""
+        switch = self.switches.read_switch()
+        if switch.automation is Automation.OFF:
+            return ""
+        if entry.shed_target_group_arn is None:
+            return "FleetConfig names no shed_target_group_arn"
+        if switch.automation is Automation.OBSERVE:
+            return f"the switch says observe ({switch.reason})"
+        return None
+
+    def _step(self, entry: Entry, record: ScopeRecord, decision: ShedDecision, now: float) -> str:
+        if traffic.shares(self.balancer.read_weights(entry)) != traffic.shares(record.desired.weights):
+            return f"{decision.reason}; the rule is not as desired, which comes first"
+        before = shedding.share(record.desired.weights)
+        reason = f"{decision.reason}: {before} % was shed, {decision.percent} % is now"
+        try:
+            self._write(entry, record, decision, reason, now)
+        except (LeaseHeldError, ConflictError, FencedError) as error:
+            return f"{decision.reason}; somebody else was first: {error}"
+        logger.warning("%s", reason)
+        announcement = shedding.told_of_step(self.scope_id, decision, before)
+        if announcement is not None:
+            self._tell(announcement, "shed", decision, now)
+        return reason
+
+    def _write(self, entry: Entry, record: ScopeRecord, decision: ShedDecision, reason: str, now: float) -> None:
+        """Under the lease, as everybody: desired state, then the rule. Nothing is changed that changed since."""
+        holder = lease.step_holder("shed-overload", self.request_id, now + STEP_SECONDS)
+        held = lease.take(self.scope_id, Claim(holder, Purpose.SHED), self.scopes, self.executions, now)
+        try:
+            desired = record.desired
+            following = desired.next(token=held.token, reason=reason, now=now, weights=decision.weights)
+            self.scopes.write_desired(self.scope_id, token=held.token, seen_version=desired.version, desired=following)
+            traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
+        finally:
+            stands = self.scopes.read(self.scope_id)
+            with suppress(FencedError):
+                self.scopes.release(
+                    self.scope_id, token=held.token, attempts=stands.attempts, not_before=stands.not_before
+                )
+
+    def _tell(self, announcement: Announcement, subject: str, decision: ShedDecision, now: float) -> None:
+        tell(
+            announcement,
+            incident_id=f"{self.scope_id}-{subject}",
+            scope_id=self.scope_id,
+            failed_cluster_id=decision.cluster_id,
+            incidents=self.incidents,
+            messenger=self.messenger,
+            now=now,
+        )

@@ -1,0 +1,173 @@
+"""Whether overload is shed, how much of it, and what people are told of it. Pure.
+
+To shed is to answer a share of the requests with 503 and Retry-After, so that a saturated cluster serves the others in
+time. The share is the weight of `shed` in desired weights; the clusters' own weights stay as they are. A healthy spare
+is no reason to leave a saturated cluster: it might saturate as well, and then the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from standfast.announcements import Announcement, Urgency, at
+from standfast.fleet import SHED, Role
+from standfast.health import Verdict
+from standfast.traffic import MAXIMUM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from standfast.fleet import Shedding
+    from standfast.health import Assessment
+    from standfast.ports import ScopeRecord
+    from standfast.traffic import Weights
+
+
+def share(weights: Weights) -> int:
+    """How much of the traffic is shed, in per cent."""
+    everything = sum(weights.values())
+    return round(100 * weights.get(SHED, 0) / everything) if everything else 0
+
+
+def with_share(weights: Weights, percent: int) -> Weights:
+    """The same weights of the clusters, beside so much shedding that it has this share.
+
+    Where the clusters' weights come near to 999, which is the most that `shed` may weigh too, its share is smaller.
+    """
+    clusters = {name: weight for name, weight in weights.items() if name != SHED}
+    wanted = round(sum(clusters.values()) * percent / (100 - percent))
+    return clusters | {SHED: min(max(wanted, 1), MAXIMUM) if percent else 0}
+
+
+def is_saturated(assessment: Assessment) -> bool:
+    """Whether a cluster is: at least half of its replicas work without a pause and answer too late."""
+    return assessment.saturated > 0 and 2 * assessment.saturated >= assessment.expected
+
+
+class ShedAction(StrEnum):
+    """What to do about the share that is shed."""
+
+    NONE = "none"
+    RAISE = "raise"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class ShedDecision:
+    """What to do, and why in a sentence. `weights` are those to be desired, `percent` is their shed share.
+
+    `at_maximum_since` is set while a cluster is saturated although as much as may be is shed.
+    """
+
+    action: ShedAction
+    reason: str
+    weights: Weights
+    percent: int
+    cluster_id: str = ""
+    at_maximum_since: float | None = None
+
+
+def decide_shed(
+    record: ScopeRecord,
+    assessments: Mapping[str, Assessment],
+    limits: Shedding,
+    fresh_seconds: float,
+    now: float,
+) -> ShedDecision:
+    """Shed one step more, one step less, or as much as now. Times are seconds since the epoch.
+
+    Two steps are apart by `raise_seconds` up and `calm_seconds` down, counted from the last change of desired state.
+    A missing or old assessment moves nothing; what is dead is the failover's. A step is taken only while the lease is
+    free: whoever holds it moves the traffic.
+    """
+    desired = record.desired
+    shed, since_change = share(desired.weights), now - desired.updated_at
+    active = desired.cluster_with(Role.ACTIVE) or ""
+    assessment = assessments.get(active)
+
+    def stay(reason: str, at_maximum_since: float | None = None) -> ShedDecision:
+        said = f"{shed} % is shed; {reason}"
+        return ShedDecision(ShedAction.NONE, said, desired.weights, shed, active, at_maximum_since)
+
+    def step(action: ShedAction, percent: int, reason: str) -> ShedDecision:
+        return ShedDecision(action, reason, with_share(desired.weights, percent), percent, active)
+
+    if assessment is None:
+        return stay("no cluster is active and assessed")
+    if hindrance := _hindrance(record, assessment, fresh_seconds, now):
+        return stay(hindrance)
+    late = f"{assessment.saturated} of {assessment.expected} replicas answer too late"
+    if is_saturated(assessment):
+        busy = f"{active} is saturated: {late}"
+        if shed >= limits.maximum_percent:
+            return stay(f"{busy}, and this is the most that may be shed", desired.updated_at)
+        if since_change < limits.raise_seconds:
+            return stay(f"{busy}; the last change is {since_change:.0f} s ago")
+        return step(ShedAction.RAISE, min(shed + limits.step_percent, limits.maximum_percent), busy)
+    if not shed:
+        return stay(f"{active} is not saturated")
+    if assessment.saturated or since_change < limits.calm_seconds:
+        return stay(f"{late}; the last change is {since_change:.0f} s ago")
+    return step(ShedAction.LOWER, max(shed - limits.step_percent, 0), f"{active} is not saturated any more")
+
+
+def _hindrance(record: ScopeRecord, assessment: Assessment, fresh_seconds: float, now: float) -> str | None:
+    """Why nothing may be judged or changed now, or None."""
+    age = now - assessment.assessed_at
+    if age > fresh_seconds:
+        return f"the last assessment of {assessment.cluster_id} is {age:.0f} s old"
+    if assessment.verdict in (Verdict.UNHEALTHY, Verdict.UNKNOWN):
+        return f"{assessment.cluster_id} is {assessment.verdict}, which shedding does not mend"
+    if record.lease.holder is not None:
+        return f"{record.lease.holder} holds the lease"
+    return None
+
+
+def told_of_step(scope_id: str, decision: ShedDecision, before: int) -> Announcement | None:
+    """What is said of a step that was taken: that shedding begins or ends. Steps between are in desired state's reason.
+
+    `before` is the share before it, in per cent.
+    """
+    cluster_id = decision.cluster_id
+    if decision.percent == 0:
+        text = f"{decision.reason}. Every request is answered by a cluster again. Nothing is left to do."
+        subject = f"{scope_id}: overload is no longer shed"
+        return Announcement(Urgency.NOTICE, subject, text, "SheddingEnded", f"not shed: {cluster_id}")
+    if before:
+        return None
+    lines = [
+        f"{decision.reason}.",
+        f"What was done: {decision.percent} % of the requests are answered 503 with Retry-After; more, while it lasts.",
+        f"The traffic stays on {cluster_id}: moving it would saturate the next one.",
+        "What is left to do: add capacity, or wait for the load to fall; shedding then ends by itself.",
+    ]
+    subject = f"{scope_id}: {cluster_id} is saturated, overload is shed"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "SheddingStarted", f"shed: {cluster_id}")
+
+
+def told_of_maximum(scope_id: str, decision: ShedDecision, since: float) -> Announcement:
+    """As much as may be is shed, for minutes, and the cluster is saturated still."""
+    lines = [
+        f"{decision.reason}, since {at(since)}.",
+        f"{decision.percent} % of the requests are answered 503 with Retry-After.",
+        f"The traffic stays on {decision.cluster_id}: saturated is no reason to leave.",
+        "What is left to do: add capacity now, mend a failed cluster and readmit it, or move users to another Region.",
+    ]
+    subject = f"{scope_id}: {decision.cluster_id} is saturated although {decision.percent} % is shed"
+    outcome = f"shed at the most: {decision.cluster_id}"
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "SheddingAtMaximum", outcome)
+
+
+def told_of_held_back(scope_id: str, decision: ShedDecision, shed: int, held_back: str) -> Announcement:
+    """A step is called for and not taken, for the reason given. `shed` is the share as it stays, in per cent."""
+    lines = [f"{decision.reason}.", f"{shed} % of the requests are shed as before: {held_back}."]
+    if decision.action is ShedAction.RAISE:
+        lines.append(f"Expect queueing; the traffic stays on {decision.cluster_id}.")
+        lines.append("What is left to do: add capacity, or wait for the load to fall.")
+        subject = f"{scope_id}: {decision.cluster_id} is saturated, nothing is done"
+    else:
+        lines.append("What is left to do: set the switch to run, or lower the weight of the shedding group yourself.")
+        subject = f"{scope_id}: {decision.cluster_id} is not saturated, {shed} % is shed still"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "SheddingHeldBack", f"held back: {held_back}")
