@@ -253,8 +253,10 @@ def _with_real_health(method: Any) -> Any:
     @functools.wraps(method)
     def health_for(self: Any, target: dict[str, Any], ec2_backend: Any) -> Any:
         if self.target_type == "lambda":
-            reason, words = "Target.HealthCheckDisabled", "Health checks are not enabled for this target"
-            return FakeHealthStatus(target["Id"], None, None, "unavailable", reason=reason, description=words)
+            words = "Health checks are not enabled for this target"
+            return FakeHealthStatus(
+                target["Id"], None, None, "unavailable", reason="Target.HealthCheckDisabled", description=words
+            )
         found = method(self, target, ec2_backend)
         source = _seam.health.get(self.arn.split(":")[3])
         if source is None or found.status != "healthy":  # stopped, draining or unused: moto knows better

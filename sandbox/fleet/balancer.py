@@ -49,11 +49,12 @@ class TargetHealth:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Where a request goes. `target` None: the load balancer itself answers `status`."""
+    """Where a request goes: to a target or to a Lambda function. Neither: the load balancer itself answers `status`."""
 
     group: str | None
     target: Target | None
     status: int = 200
+    function: str | None = None
 
 
 class Balancer:
@@ -81,6 +82,9 @@ class Balancer:
         if not weights:
             return Choice(None, None, NO_TARGET)
         (arn,) = self._random.choices(list(weights), list(weights.values()))
+        group = self._routing.target_groups.get(arn)
+        if group is not None and group.function is not None:
+            return Choice(arn, None, function=group.function)
         target = self._next_target(arn)
         return Choice(arn, target, 200 if target is not None else NO_TARGET)
 

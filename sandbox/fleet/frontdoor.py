@@ -1,27 +1,30 @@
 """Parent's handle on the front door: a stand-in for an Application Load Balancer, in a process of its own.
 
 What it does with a request is in `proxy`, how it chooses in `balancer`. Parent and process speak JSON lines over the
-child's standard input and output: `{"id", "do", ...}` and `{"id", "result"}`.
+child's standard input and output: `{"id", "do", ...}` and `{"id", "result"}`. The process asks too, for what a Lambda
+function returns: `{"invoke", "function", "event"}` and `{"do": "invoked", "invocation", "is_error", "returned"}`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.processes import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sandbox.fleet.balancer import TargetKey
     from sandbox.fleet.routing import Routing
 
 _ANSWER_SECONDS: Final = 10.0
+_INVOKERS: Final = 8  # functions invoked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,11 @@ class DoorCounters:
 
 
 class FrontDoor:
-    """A running front door. It knows no rule (404) before the first `apply`. Safe to use from several threads."""
+    """A running front door. It knows no rule (404) before the first `apply`. Safe to use from several threads.
+
+    `invoke` takes a Lambda function's ARN and an event, and gives whether it failed and what it returned; it is called
+    on threads of the front door's own. Without it a request for a function is answered 502.
+    """
 
     def __init__(
         self,
@@ -66,7 +73,10 @@ class FrontDoor:
         seed: int = 0,
         idle_timeout_seconds: float = 60.0,
         log: Path | None = None,
+        invoke: Callable[[str, bytes], tuple[bool, bytes]] | None = None,
     ) -> None:
+        self._invoke = invoke
+        self._invokers = ThreadPoolExecutor(_INVOKERS, thread_name_prefix="front door invokes")
         self._answers: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
         self._asked = 0
@@ -101,6 +111,7 @@ class FrontDoor:
     def close(self) -> None:
         """Ends the process; connections through it are cut. May be called again."""
         self._child.close()
+        self._invokers.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             answers, self._answers = self._answers, {}
         for answer in answers.values():
@@ -127,10 +138,25 @@ class FrontDoor:
 
     def _take_answer(self, line: str) -> None:
         message = json.loads(line)
+        if "invoke" in message:
+            with contextlib.suppress(RuntimeError):  # the front door is being closed
+                self._invokers.submit(self._invoke_for, message)
+            return
         with self._lock:
             answer = self._answers.pop(message["id"], None)
         if answer is not None:
             answer.set_result(message["result"])
+
+    def _invoke_for(self, message: dict[str, Any]) -> None:
+        is_error, returned = True, b"nobody invokes functions for this front door"
+        if self._invoke is not None:
+            try:
+                is_error, returned = self._invoke(message["function"], message["event"].encode())
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client waits for an answer
+                returned = repr(error).encode()
+        told = {"do": "invoked", "invocation": message["invoke"], "is_error": is_error, "returned": returned.decode()}
+        with contextlib.suppress(BrokenPipeError):
+            self._child.send(json.dumps(told))
 
 
 def _group_counters(*, response_times: Mapping[str, int], **counts: Any) -> GroupCounters:

@@ -20,8 +20,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.fleet import wire
+from sandbox.fleet import function_targets, wire
 from sandbox.fleet.balancer import Balancer, Choice
+from sandbox.fleet.function_targets import Invocations, NoAnswerError
 from sandbox.fleet.healthchecks import HealthChecks
 from sandbox.fleet.routing import Routing
 
@@ -65,6 +66,7 @@ class Proxy:
         self._idle = idle_timeout_seconds
         self.checks = HealthChecks()
         self._balancer = Balancer(Routing(), self.checks.health, seed=seed)
+        self.invocations = Invocations(_say)
         self._groups: defaultdict[str, Tally] = defaultdict(Tally)
         self._elb_status: Counter[int] = Counter()
 
@@ -112,7 +114,7 @@ class Proxy:
         stays = (request.get("connection") or "").lower() != "close" and request.start[2] == "HTTP/1.1"
         choice = self._balancer.choose(request)
         tally = self._groups[choice.group] if choice.group is not None else Tally()
-        if choice.target is not None:
+        if choice.target is not None or choice.function is not None:
             tally.counts["requests"] += 1
         exchange = asyncio.ensure_future(self._exchange(request, payload, choice, tally, writer, keep=stays))
         # The next thing to come from the client is its departure, or the first byte of its next request.
@@ -144,6 +146,9 @@ class Proxy:
         target_writer: asyncio.StreamWriter | None = None
         try:
             sent_at = time.monotonic()
+            if choice.function is not None:
+                await self._from_function(request, payload, choice, tally, writer, keep=keep)
+                return True
             target_reader, target_writer = await self._connect(choice, tally)
             target_writer.write(_forwarded(request, payload, writer))
             answer = await self._answer_head(target_reader)
@@ -161,6 +166,29 @@ class Proxy:
         finally:
             if target_writer is not None:
                 target_writer.close()
+
+    async def _from_function(
+        self,
+        request: wire.Head,
+        payload: bytes,
+        choice: Choice,
+        tally: Tally,
+        writer: asyncio.StreamWriter,
+        *,
+        keep: bool,
+    ) -> None:
+        """A Lambda function's answer. RefusedByDoorError where it has none."""
+        client = str(writer.get_extra_info("peername")[0])
+        event = function_targets.event(str(choice.group), request, payload, client)
+        try:
+            head, body = function_targets.answer(await self.invocations.invoke(str(choice.function), event))
+        except NoAnswerError as error:
+            print(error, file=sys.stderr, flush=True)
+            raise RefusedByDoorError(502) from error
+        tally.counts[f"target_{head.status // 100}xx"] += 1
+        headers = (*head.headers, ("Connection", "keep-alive" if keep else "close"))
+        writer.write(wire.write_head(" ".join(head.start), headers) + (b"" if request.start[0] == "HEAD" else body))
+        await writer.drain()
 
     async def _connect(self, choice: Choice, tally: Tally) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         target = choice.target
@@ -268,7 +296,15 @@ async def obey(proxy: Proxy) -> None:
                 result = [(*key, health.state) for key, health in proxy.checks.health.items()]
             case "counters":
                 result = proxy.counters()
-        print(json.dumps({"id": message["id"], "result": result}), flush=True)
+            case "invoked":
+                proxy.invocations.take(message)
+                continue
+        _say({"id": message["id"], "result": result})
+
+
+def _say(message: dict[str, Any]) -> None:
+    """One line for the parent."""
+    print(json.dumps(message), flush=True)
 
 
 async def run(options: argparse.Namespace) -> None:

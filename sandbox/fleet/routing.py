@@ -21,7 +21,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """Targets and how their health is checked: `GET health_path` must answer 200 within `timeout_seconds`."""
+    """Targets and how their health is checked: `GET health_path` must answer 200 within `timeout_seconds`.
+
+    `function`: the ARN of the Lambda function that answers instead; it has no targets and no checks.
+    """
 
     arn: str
     targets: tuple[Target, ...]
@@ -30,6 +33,7 @@ class TargetGroup:
     timeout_seconds: float
     healthy_threshold: int
     unhealthy_threshold: int
+    function: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

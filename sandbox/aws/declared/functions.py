@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -22,7 +24,7 @@ _CONFIGURATION: Final = (
 def _function(context: Context, properties: Properties) -> Created:
     answer = context.call(
         "lambda", "create_function",
-        FunctionName=context.name, Code=properties["Code"], Tags=tag_map(properties),
+        FunctionName=context.name, Code=_code(properties), Tags=tag_map(properties),
         **pick(properties, *_CONFIGURATION, "Architectures", "EphemeralStorage", KMSKeyArn="KmsKeyArn"),
     )  # fmt: skip
     _beside_the_configuration(context, properties)
@@ -31,10 +33,23 @@ def _function(context: Context, properties: Properties) -> Created:
 
 def _update_function(context: Context, created: Created, properties: Properties) -> Created:
     name = created.physical_id
-    context.call("lambda", "update_function_code", FunctionName=name, **properties["Code"])
+    context.call("lambda", "update_function_code", FunctionName=name, **_code(properties))
     context.call("lambda", "update_function_configuration", FunctionName=name, **pick(properties, *_CONFIGURATION))
     _beside_the_configuration(context, properties)
     return created
+
+
+def _code(properties: Properties) -> Properties:
+    """Where the code is. Code in the template itself becomes index.py in a zip: Lambda guide, `ZipFile`."""
+    code: Properties = properties["Code"]
+    if "ZipFile" not in code:
+        return code
+    if not str(properties["Runtime"]).startswith("python"):
+        raise NotUpdatableError(f"the sandbox runs Python only, not {properties['Runtime']}")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("index.py"), code["ZipFile"])
+    return {"ZipFile": buffer.getvalue()}
 
 
 def _beside_the_configuration(context: Context, properties: Properties) -> None:
@@ -192,9 +207,10 @@ TYPES: Final = (
         "AWS::Lambda::Function",
         consumes=(
             *(name for name in _CONFIGURATION if name not in {"VpcConfig", "Environment"}),
-            "FunctionName", "Code.S3Bucket", "Code.S3Key", "VpcConfig.SubnetIds", "VpcConfig.SecurityGroupIds",
-            "VpcConfig.Ipv6AllowedForDualStack", "Environment.Variables.*", "ReservedConcurrentExecutions",
-            "DeadLetterConfig.TargetArn", "EphemeralStorage.Size", "KmsKeyArn", "Tags.*",
+            "FunctionName", "Code.S3Bucket", "Code.S3Key", "Code.ZipFile",
+            "VpcConfig.SubnetIds", "VpcConfig.SecurityGroupIds", "VpcConfig.Ipv6AllowedForDualStack",
+            "Environment.Variables.*", "ReservedConcurrentExecutions", "DeadLetterConfig.TargetArn",
+            "EphemeralStorage.Size", "KmsKeyArn", "Tags.*",
         ),
         inert={
             "Architectures": "a worker runs on this machine's processor; it is stored and described",

@@ -132,6 +132,8 @@ def _target_group(context: Context, properties: Properties) -> Created:
     )["TargetGroups"][0]  # fmt: skip
     arn = answer["TargetGroupArn"]
     _target_group_attributes(context, arn, properties)
+    if properties.get("Targets"):
+        context.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=properties["Targets"])
     return Created(
         arn, {"TargetGroupArn": arn, "TargetGroupName": context.name, "TargetGroupFullName": arn.rsplit(":", 1)[1]}
     )
@@ -239,7 +241,7 @@ TYPES: Final = (
     ),
     ResourceType(
         "AWS::ElasticLoadBalancingV2::TargetGroup",
-        consumes=("Name", "Protocol", "Port", "VpcId", "TargetType", "Tags.*", "TargetGroupAttributes.*",
+        consumes=("Name", "Protocol", "Port", "VpcId", "TargetType", "Tags.*", "TargetGroupAttributes.*", "Targets.Id",
                   *(name for name in _HEALTH_CHECK if name != "Matcher"), "Matcher.HttpCode"),
         create=_target_group, update=_update_target_group, name_property="Name",
         attributes=("TargetGroupArn", "TargetGroupName", "TargetGroupFullName"),
