@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from standfast import bootstrap, failover, lease, traffic
 from standfast.fleet import parse_input
+
+if TYPE_CHECKING:
+    from standfast.invocation import Context
 
 
 class ReadmitInput(BaseModel):
@@ -18,16 +21,6 @@ class ReadmitInput(BaseModel):
     cluster_id: str
     reason: str = Field(min_length=1, max_length=500)
     set_by: str = Field(min_length=1, max_length=100)
-
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's time-out."""
-        ...
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, str]:

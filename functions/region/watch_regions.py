@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap
+from standfast.invocation import end_of_work
 from standfast.region_watch import RegionWatch
 
 if TYPE_CHECKING:
+    from standfast.invocation import Context
     from standfast.watch import WatchReport
-
-
-RESERVE_SECONDS = 8
-"""Kept back from the function's time-out, so that what is under way ends in order."""
-
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's time-out."""
-        ...
 
 
 def handler(_event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Answer how many passes were made."""
-    until = bootstrap.clock().now() + context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
-    return asdict(asyncio.run(_watch(until)))
+    return asdict(asyncio.run(_watch(end_of_work(context, bootstrap.clock()))))
 
 
 async def _watch(until: float) -> WatchReport:
