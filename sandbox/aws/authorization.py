@@ -23,7 +23,8 @@ from moto.core.utils import get_service_model
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
-from sandbox.aws.latency import DYNAMODB, ELB_CALL
+from sandbox.aws import global_tables
+from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from sandbox.aws.latency import LatencyInjector
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
-_DELAYED: Final = {"dynamodb": DYNAMODB, "elasticloadbalancing": ELB_CALL}
 # IAM's prefix where it is not the name that a request is signed for.
 _PREFIXES: Final = {"monitoring": "cloudwatch", "email": "ses"}
 # S3's actions that IAM calls otherwise.
@@ -190,7 +190,7 @@ class Authorizer:
         for action, resource in _needs(request, service, operation, caller):
             if (said := self.check(caller, action, resource, context)) is not None:
                 _refuse(request, service, action, said)
-        if kind := _DELAYED.get(service):
+        if kind := _wait(service, operation, request):
             self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)
 
     def _caller(self, key: str, account: str, region: str) -> Caller | None:
@@ -219,6 +219,15 @@ def install(authorizer: Authorizer) -> Callable[[], None]:
         ActionAuthenticatorMixin._authenticate_and_authorize_action = original
 
     return take_back
+
+
+def _wait(service: str, operation: str, request: Any) -> str | None:
+    """The kind of wait that stands for AWS in such a call."""
+    if service == "elasticloadbalancing":
+        return ELB_CALL
+    if service == "dynamodb":
+        return MRSC if global_tables.needs_another_region(operation, request.body) else DYNAMODB
+    return None
 
 
 def _needs(request: Any, service: str, operation: str, caller: Caller) -> list[tuple[str, str]]:

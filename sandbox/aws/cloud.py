@@ -26,6 +26,7 @@ from sandbox.aws import (
     consumption,
     events,
     execution,
+    global_tables,
     load_balancing,
     monitoring,
     resources,
@@ -79,6 +80,7 @@ class Cloud:
             stack.enter_context(mock.patch.dict(os.environ, _fake_environment(self.regions[0]), clear=True))
             stack.enter_context(mock_aws(config=_MOTO))
             stack.callback(load_balancing.reset)
+            stack.callback(global_tables.reset)
             for talkative in ("werkzeug", "moto"):  # a line a request, a stack a failed state
                 logging.getLogger(talkative).setLevel(logging.CRITICAL)
             self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -149,6 +151,14 @@ class Cloud:
     def forgive(self, role: str) -> None:
         """Forget the denials of a role: a test provoked them."""
         self._authorizer.forgive(role)
+
+    def isolate(self, region: str) -> None:
+        """Cut a Region off from the others: of global tables it reads, eventually, what it knew last."""
+        global_tables.isolate(region)
+
+    def rejoin(self, region: str) -> None:
+        """Join it again."""
+        global_tables.rejoin(region)
 
     def close(self) -> None:
         """Ends workers, ticker and server, and forgets everything. May be called again."""

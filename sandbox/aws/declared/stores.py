@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,39 @@ def _update_table(context: Context, created: Created, properties: Properties) ->
         SSESpecification=_encryption(properties), **pick(properties, "BillingMode", "DeletionProtectionEnabled"),
     )  # fmt: skip
     _protect_table(context, properties)
+    return created
+
+
+def _global_table(context: Context, properties: Properties) -> Created:
+    """As AWS makes one: an ordinary table in this Region, which then gets its replicas."""
+    context.call(
+        "dynamodb", "create_table", TableName=context.name, SSESpecification=_encryption(properties),
+        **pick(properties, "KeySchema", "AttributeDefinitions", "BillingMode"),
+    )  # fmt: skip
+    others = [replica["Region"] for replica in properties["Replicas"] if replica["Region"] != context.region]
+    answer = context.call(
+        "dynamodb", "update_table", TableName=context.name,
+        ReplicaUpdates=[{"Create": {"RegionName": region}} for region in others],
+        **pick(properties, "MultiRegionConsistency"),
+    )  # fmt: skip
+    _configure_replicas(context, properties)
+    return Created(context.name, {"Arn": answer["TableDescription"]["TableArn"]})
+
+
+def _configure_replicas(context: Context, properties: Properties) -> None:
+    for replica in properties["Replicas"]:
+        there = dataclasses.replace(context, region=replica["Region"])
+        _protect_table(there, replica)
+        if "DeletionProtectionEnabled" in replica:
+            chosen = pick(replica, "DeletionProtectionEnabled")
+            there.call("dynamodb", "update_table", TableName=context.name, **chosen)
+        if "Tags" in replica:
+            arn = f"arn:aws:dynamodb:{there.region}:{there.account}:table/{context.name}"
+            there.call("dynamodb", "tag_resource", ResourceArn=arn, Tags=replica["Tags"])
+
+
+def _update_global_table(context: Context, created: Created, properties: Properties) -> Created:
+    _configure_replicas(context, properties)
     return created
 
 
@@ -196,6 +230,17 @@ TYPES: Final = (
         ),
         create=_table, update=_update_table, name_property="TableName", attributes=("Arn", "StreamArn"),
         delete=lambda context, created: context.call("dynamodb", "delete_table", TableName=created.physical_id),
+    ),
+    ResourceType(
+        "AWS::DynamoDB::GlobalTable",
+        consumes=(
+            "TableName", "KeySchema.*", "AttributeDefinitions.*", "BillingMode", "MultiRegionConsistency",
+            "SSESpecification.SSEEnabled", "SSESpecification.SSEType", "Replicas.Region", "Replicas.Tags.*",
+            "Replicas.DeletionProtectionEnabled",
+            "Replicas.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled",
+            "Replicas.PointInTimeRecoverySpecification.RecoveryPeriodInDays",
+        ),
+        create=_global_table, update=_update_global_table, name_property="TableName", attributes=("Arn",),
     ),
     ResourceType(
         "AWS::S3::Bucket",
