@@ -167,7 +167,7 @@ def _without_enough(rule: AlarmRule, datapoints: Sequence[float | None], real: l
     )
     if oldest >= rule.datapoints_to_alarm:  # the guide: "avoiding premature transitions to alarm state"
         return _crossed(rule, real, missing, alarms=True)
-    return Outcome(None, "")
+    return Outcome(None, "")  # the guide: "does not go immediately into ALARM"; it names no other state
 
 
 def _crossed(rule: AlarmRule, real: list[float], filled: int, *, alarms: bool) -> Outcome:
