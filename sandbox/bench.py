@@ -1,4 +1,4 @@
-"""Cold starts: what a function's import costs beside `import boto3` and one client, in one run on one machine.
+"""Cold starts and the watch: what an import costs beside `import boto3` and one client, and what a pass costs.
 
 Times of two machines do not compare; ratios of one run do. Each measurement is a new process of the interpreter that
 the workers use, with bytecode, as the layers ship it.
@@ -6,14 +6,20 @@ the workers use, with bytecode, as the layers ship it.
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+
+from sandbox.fleet.models import tiny_model
+from sandbox.fleet.replica import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +40,7 @@ PROBING = frozenset(
         "check_drain",
     }
 )
+REPLICAS = {"use1-a": 4, "use1-b": 2}
 REFERENCE = "import boto3 + one client"
 _REFERENCE_CODE = "import boto3; boto3.client('dynamodb', region_name='us-east-1')"
 _TIMED = "import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"
@@ -58,7 +65,64 @@ def run_bench(console: Console) -> dict[str, Any]:
         handlers[name] = {"milliseconds": round(milliseconds, 1), "ratio": round(ratio, 2), "limit": limit}
         table.add_row(name, f"{milliseconds:.0f}", f"{ratio:.2f}", f"{limit:.1f}")
     console.print(table)
-    return {"reference_milliseconds": round(reference, 1), "handlers": handlers}
+    watch = _watch_cost(python)
+    console.print(
+        f"a pass of the watch over {sum(REPLICAS.values())} healthy replicas, a second apart: "
+        f"{watch['cpu_milliseconds']:g} ms of processor time (mean of {watch['passes']:g}), "
+        f"{watch['megabytes']:g} MB at most"
+    )
+    return {"reference_milliseconds": round(reference, 1), "handlers": handlers, "watch_pass": watch}
+
+
+def _watch_cost(python: Path) -> dict[str, float]:
+    """What a pass costs, asked of real servers by the real watch in a process of its own."""
+    model = tiny_model(1, ROOT / "build" / "models")
+    with ExitStack() as stack:
+        urls: dict[str, list[str]] = {}
+        for cluster_id, count in REPLICAS.items():
+            replicas = [Replica("127.0.0.1", port, model) for port in _free_ports(count)]
+            for replica in replicas:
+                stack.callback(replica.close)
+                replica.start()
+            urls[cluster_id] = [replica.url for replica in replicas]
+        fleet = {"config": _fleet_config(model.version, urls), "replicas": urls}
+        command = [str(python), str(ROOT / "sandbox" / "watch_cost.py"), json.dumps(fleet)]
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _fleet_config(model: str, urls: Mapping[str, list[str]]) -> dict[str, Any]:
+    """One Region whose entry is the first replica: here it only answers, and that costs the watch the same."""
+    arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
+    roles = dict(zip(urls, ("active", "standby"), strict=True))
+    return {
+        "fleet": "bench",
+        "model": {"name": model, "engine": "llama.cpp"},
+        "regions": {
+            "us-east-1": {
+                "entry": {"url": next(iter(urls.values()))[0], "listener_rule_arn": f"{arn}:listener-rule/app/a/b/c/d"},
+                "clusters": {
+                    cluster_id: {
+                        "role": roles[cluster_id],
+                        "replicas": len(urls[cluster_id]),
+                        "target_group_arn": f"{arn}:targetgroup/{cluster_id}/0",
+                    }
+                    for cluster_id in urls
+                },
+            }
+        },
+    }
 
 
 _FIRST_CLIENT = "from standfast import bootstrap; bootstrap.cluster_table()"
@@ -66,7 +130,21 @@ _FIRST_CLIENT = "from standfast import bootstrap; bootstrap.cluster_table()"
 
 def _milliseconds(python: Path, codes: Mapping[str, str]) -> dict[str, list[float]]:
     """By name, what each code cost in each round. A round runs all of them: what slows the machine slows all alike."""
-    environment = {
+    environment = _environment()
+    spent: dict[str, list[float]] = {name: [] for name in codes}
+    for _ in range(ROUNDS + 1):
+        for name, code in codes.items():
+            command = [str(python), "-c", _TIMED.format(code=code)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"{code}\n{done.stderr}")
+            spent[name].append(float(done.stdout) * 1000)
+    return {name: values[1:] for name, values in spent.items()}  # the first round writes the bytecode
+
+
+def _environment() -> dict[str, str]:
+    """What a function's environment holds, as far as an import needs it."""
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT / 'layers/standfast/python'}{os.pathsep}{ROOT / 'functions'}",
         "AWS_REGION": "us-east-1",
@@ -85,12 +163,3 @@ def _milliseconds(python: Path, codes: Mapping[str, str]) -> dict[str, list[floa
             "none",
         ),
     }
-    spent: dict[str, list[float]] = {name: [] for name in codes}
-    for _ in range(ROUNDS + 1):
-        for name, code in codes.items():
-            command = [str(python), "-c", _TIMED.format(code=code)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{code}\n{done.stderr}")
-            spent[name].append(float(done.stdout) * 1000)
-    return {name: values[1:] for name, values in spent.items()}  # the first round writes the bytecode
