@@ -5,6 +5,7 @@
     * UnknownClusterError      a cluster id that FleetConfig does not hold
     * UnknownScopeError        a Region that this table knows nothing of: no FleetConfig was applied
   * CorruptStateError          an item of the state table cannot be understood (schema version, missing field)
+  * UnreadableReportError      what a node answered is no node report, or is cut off
   * ConflictError              somebody else wrote first: read again and decide anew
   * FencedError                the fencing token is stale: somebody else holds the lease now; nothing was changed
   * LeaseHeldError             the lease is held by an execution that runs and that the claim does not outrank
@@ -37,6 +38,10 @@ class UnknownScopeError(InvalidInputError):
 
 class CorruptStateError(StandfastError):
     """An item of the state table cannot be understood."""
+
+
+class UnreadableReportError(StandfastError):
+    """What a node answered is no node report, or is cut off. The message names the node and says which."""
 
 
 class ConflictError(StandfastError):
