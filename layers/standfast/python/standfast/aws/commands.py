@@ -1,0 +1,108 @@
+"""NodeReports on Systems Manager Run Command.
+
+The document is our own and nothing else may be sent, so no permission to run arbitrary commands is needed. Facts are
+from "Run Command" in the Systems Manager user guide and its API reference: an invocation has no output until it ended,
+GetCommandInvocation gives 24,000 characters of it, ListCommandInvocations 2,500.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.exceptions import ClientError
+
+from standfast.aws.calls import config, error_code, translated
+from standfast.node_reports import Collected, NodeAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Invocation = Mapping[str, Any]
+
+CLUSTER_TAG: Final = "standfast:cluster"
+DELIVERY_SECONDS: Final = 30
+"""The least that SendCommand takes; a node that the command does not reach by then is not sent it any more."""
+CALLS_AT_ONCE: Final = 8
+_MOVING: Final = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
+
+
+class NodeReportCommands:
+    """Sends the document to the nodes of a cluster by their tag, and reads what they printed."""
+
+    def __init__(self, document: str, client: Any = None) -> None:
+        self._document = document
+        self._client = client or boto3.client("ssm", config=config(attempts=3))
+
+    def request(self, cluster_ids: Sequence[str]) -> Mapping[str, str]:
+        return {cluster_id: self._send(cluster_id) for cluster_id in cluster_ids}
+
+    def collect(self, commands: Mapping[str, str]) -> Collected:
+        done = True
+        nodes: dict[str, Mapping[str, NodeAnswer]] = {}
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            for cluster_id, command_id in commands.items():
+                # The command first: what is listed after it ended is all that there will be.
+                done = self._ended(command_id) and done
+                invocations = self._invocations(command_id)
+                answers = pool.map(self._answer, invocations)
+                nodes[cluster_id] = {
+                    invocation["InstanceId"]: answer for invocation, answer in zip(invocations, answers, strict=True)
+                }
+        return Collected(nodes, done)
+
+    def _send(self, cluster_id: str) -> str:
+        with translated(f"SendCommand to {cluster_id}"):
+            answer = self._client.send_command(
+                DocumentName=self._document,
+                Targets=[{"Key": f"tag:{CLUSTER_TAG}", "Values": [cluster_id]}],
+                TimeoutSeconds=DELIVERY_SECONDS,
+                # All nodes at once; a node that fails keeps no other from being asked: the default stops at the first.
+                MaxConcurrency="100%",
+                MaxErrors="100%",
+            )
+        return str(answer["Command"]["CommandId"])
+
+    def _ended(self, command_id: str) -> bool:
+        """Whether no node is still to answer. A command is unknown for a moment after it was sent."""
+        with translated(f"ListCommands {command_id}"):
+            try:
+                found = self._client.list_commands(CommandId=command_id)["Commands"]
+            except ClientError as error:
+                if error_code(error) != "InvalidCommandId":
+                    raise
+                found = []
+        return bool(found) and found[0]["Status"] not in _MOVING
+
+    def _invocations(self, command_id: str) -> list[Invocation]:
+        with translated(f"ListCommandInvocations {command_id}"):
+            try:
+                pages = self._client.get_paginator("list_command_invocations").paginate(CommandId=command_id)
+                return [invocation for page in pages for invocation in page["CommandInvocations"]]
+            except ClientError as error:
+                if error_code(error) != "InvalidCommandId":
+                    raise
+                return []
+
+    def _answer(self, invocation: Invocation) -> NodeAnswer:
+        """What an invocation printed. One that has ended without success printed no report to rely on."""
+        if invocation["Status"] in _MOVING:
+            return NodeAnswer(None, f"no answer yet ({_words(invocation)})")
+        if invocation["Status"] != "Success":
+            return NodeAnswer(None, f"Systems Manager says: {_words(invocation)}")
+        with translated(f"GetCommandInvocation {invocation['InstanceId']}"):
+            try:
+                found = self._client.get_command_invocation(
+                    CommandId=invocation["CommandId"], InstanceId=invocation["InstanceId"]
+                )
+            except ClientError as error:
+                if error_code(error) != "InvocationDoesNotExist":
+                    raise
+                return NodeAnswer(None, "no answer yet (listed, and not there to be read)")
+        return NodeAnswer(found["StandardOutputContent"])
+
+
+def _words(invocation: Invocation) -> str:
+    """The status in words; the details tell a time-out of the delivery from one of the script."""
+    return str(invocation.get("StatusDetails") or invocation["Status"])
