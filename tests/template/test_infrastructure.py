@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +54,31 @@ def test_probe_rules_are_asked_before_the_weighted_rule() -> None:
     probes = [found[name]["Priority"] for name in ("ProbePrimaryRule", "ProbeStandbyRule")]
     assert len(set(probes)) == 2
     assert max(probes) < found["ServiceRule"]["Priority"]
+
+
+def test_the_group_that_sheds_is_not_in_the_rule_at_first() -> None:
+    """Else adding it to an entry that serves would write the weights of the creation, and send the traffic back."""
+    found = resources("regional-entry.yaml")
+    groups = found["ServiceRule"]["Actions"][0]["ForwardConfig"]["TargetGroups"]
+    assert {"Ref": "ShedTargetGroup"} not in [group["TargetGroupArn"] for group in groups]
+
+
+def test_a_flood_that_is_shed_leaves_concurrency_for_the_failover_and_writes_no_logs() -> None:
+    function = resources("regional-entry.yaml")["ShedFunction"]
+    assert function["ReservedConcurrentExecutions"] <= 20
+    assert function["LoggingConfig"]["SystemLogLevel"] == "WARN"
+    assert "VpcConfig" not in function
+
+
+@pytest.mark.parametrize("seconds", [1, 5])
+def test_the_shedding_function_answers_503_with_retry_after_and_an_error_as_openai_writes_it(
+    seconds: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RETRY_AFTER_SECONDS", str(seconds))
+    code = tmp_path / "index.py"
+    code.write_text(resources("regional-entry.yaml")["ShedFunction"]["Code"]["ZipFile"])
+    module = runpy.run_path(str(code))
+    answers = [module["handler"]({}, None) for _ in range(100)]
+    assert {answer["statusCode"] for answer in answers} == {503}
+    assert {int(answer["headers"]["Retry-After"]) for answer in answers} == set(range(seconds, 2 * seconds + 1))
+    assert json.loads(answers[0]["body"])["error"]["code"] == "overloaded"
