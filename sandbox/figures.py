@@ -21,13 +21,17 @@ AFTER_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What the clients saw of one fault. None where it did not happen within what was recorded."""
+    """What the clients saw of one fault. None where it did not happen within what was recorded.
+
+    `shed_requests` were told to come back later, by 503 with Retry-After: neither served nor failed.
+    """
 
     first_failed_at: float | None
     recovered_at: float | None
     requests: int
     failed_requests: int
     failed_after_recovery: int
+    shed_requests: int = 0
 
     @property
     def seconds(self) -> float | None:
@@ -45,19 +49,31 @@ def outage(records: Sequence[Record], fault_at: float) -> Outage:
     sent after its last failed one.
     """
     seen = [record for record in records if record.ended_at >= fault_at]
-    failed = [record for record in seen if not record.ok]
+    failed = [record for record in seen if record.failed]
+    shed = sum(record.shed for record in seen)
     if not failed:
-        return Outage(None, None, len(seen), 0, 0)
+        return Outage(None, None, len(seen), 0, 0, shed)
     first_failed_at = min(max(record.sent_at, fault_at) for record in failed)
     recovered = [_recovered_at(client, seen) for client in {record.client for record in failed}]
     recovered_at = None if None in recovered else max(moment for moment in recovered if moment is not None)
     after = [record for record in failed if recovered_at is not None and record.sent_at > recovered_at]
-    return Outage(first_failed_at, recovered_at, len(seen), len(failed), len(after))
+    return Outage(first_failed_at, recovered_at, len(seen), len(failed), len(after), shed)
+
+
+def never_served(records: Sequence[Record]) -> int:
+    """How many of the requests that were shed at least once were not served in the end.
+
+    A request has the same name in each of its tries. Those of two loads must not be mixed.
+    """
+    last: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.sent_at):
+        last[record.request] = record
+    return sum(not last[name].ok for name in {record.request for record in records if record.shed})
 
 
 def _recovered_at(client: int, records: Sequence[Record]) -> float | None:
     own = [record for record in records if record.client == client]
-    last_failed = max(record.sent_at for record in own if not record.ok)
+    last_failed = max(record.sent_at for record in own if record.failed)
     good = [record for record in own if record.ok and record.sent_at > last_failed]
     return min((record.first_token_at or record.ended_at for record in good), default=None)
 

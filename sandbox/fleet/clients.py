@@ -61,6 +61,7 @@ class Progress:
     status: int | None = None
     tokens: int = 0
     first_token_at: float | None = None
+    retry_after_seconds: float | None = None
 
 
 class Service:
@@ -72,7 +73,7 @@ class Service:
         self._model = model
 
     async def request(self, client: int, name: str, arrival: Arrival) -> Record:
-        """Sends one request and follows it to its end."""
+        """Sends one request, once, and follows it to its end."""
         progress, failure = Progress(), None
         sent_at = time.time()
         try:
@@ -96,6 +97,7 @@ class Service:
             status=progress.status,
             tokens=progress.tokens,
             failure=failure,
+            retry_after_seconds=progress.retry_after_seconds,
         )
 
     async def _stream(self, name: str, arrival: Arrival, progress: Progress) -> None:
@@ -107,6 +109,9 @@ class Service:
             if answer is None:
                 raise FailedError("cut")
             progress.status = answer.status
+            progress.retry_after_seconds = _retry_after(answer)
+            if progress.retry_after_seconds is not None:
+                raise FailedError("shed")
             if answer.status != 200:
                 raise FailedError(f"status {answer.status}")
             await _follow(_events(reader, answer), progress, first_token_due)
@@ -134,6 +139,12 @@ class Service:
             ("Connection", "close"),
         )
         return wire.write_head("POST /v1/completions HTTP/1.1", headers) + payload
+
+
+def _retry_after(answer: wire.Head) -> float | None:
+    """Seconds, where an answer says 503 and when to come back. Nobody here says it as a date, as RFC 9110 allows."""
+    after = answer.get("retry-after") or ""
+    return float(after) if answer.status == 503 and after.isdecimal() else None
 
 
 async def _by(due: float, awaitable: Awaitable[T], failure: str) -> T:
@@ -186,14 +197,22 @@ async def keep_sending(service: Service, plan: Plan, client: int, under_way: set
     for number, arrival in enumerate(arrivals(plan, client)):
         due += arrival.after_seconds
         await asyncio.sleep(due - loop.time())
-        task = loop.create_task(_send(service, client, f"{client}-{number}", arrival))
+        task = loop.create_task(_send(service, client, f"{client}-{number}", arrival, plan.patience_seconds))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
 
 
-async def _send(service: Service, client: int, name: str, arrival: Arrival) -> None:
-    record = await service.request(client, name, arrival)
-    print(json.dumps(asdict(record)), flush=True)
+async def _send(service: Service, client: int, name: str, arrival: Arrival, patience_seconds: float) -> None:
+    """A request, again and again while it is shed. A record each time."""
+    loop = asyncio.get_running_loop()
+    patience_ends = loop.time() + patience_seconds
+    while True:
+        record = await service.request(client, name, arrival)
+        print(json.dumps(asdict(record)), flush=True)
+        after = record.retry_after_seconds
+        if after is None or loop.time() + after > patience_ends:
+            return
+        await asyncio.sleep(after)
 
 
 async def run(url: str, plan: Plan) -> None:

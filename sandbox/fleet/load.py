@@ -2,7 +2,7 @@
 
 Arrivals do not wait for answers: each client is a Poisson process of its own, so a stalled service meets the whole
 load, as a real one does. The seed fixes arrivals, prompts and lengths. Each request has a connection of its own; none
-is tried twice.
+is tried twice but one that is *shed*, which means told by 503 with Retry-After to come back: it comes back.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ TOTAL_SECONDS: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. Times are `time.time()`; `status` None: no answer came; `failure` None exactly when `ok`.
+    """One try of a request. Times are `time.time()`; `status` None: no answer came; `failure` None exactly when `ok`.
+
+    `retry_after_seconds`: it was shed, and may come back so much later, under the same name.
 
     Failures: "refused", "no connection in 1 s", "status 502" (or another), "no first token in 3 s", "no token for 3 s",
     "not done in 15 s", "cut" (the connection ended before `[DONE]`), "error in the stream", "no tokens",
-    "not an HTTP answer".
+    "not an HTTP answer", "shed".
     """
 
     client: int
@@ -43,16 +45,31 @@ class Record:
     status: int | None
     tokens: int
     failure: str | None
+    retry_after_seconds: float | None = None
+
+    @property
+    def shed(self) -> bool:
+        """Whether it was told to come back later: neither served nor failed."""
+        return self.retry_after_seconds is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was neither served nor shed."""
+        return not self.ok and not self.shed
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send. `rate_per_second` is that of all clients together; `model` the name asked for, if any."""
+    """What to send. `rate_per_second` is that of all clients together; `model` the name asked for, if any.
+
+    `patience_seconds`: a request that is shed does not come back later than this after its first try.
+    """
 
     clients: int = 20
     rate_per_second: float = 20.0
     seed: int = 0
     model: str | None = None
+    patience_seconds: float = 60.0
 
 
 class Load:
@@ -88,10 +105,10 @@ class Load:
             return tuple(self._records[since:])
 
     def stop(self) -> tuple[Record, ...]:
-        """Ends arrivals, waits for the requests under way (15 s at most) and gives all records."""
+        """Ends arrivals, waits for the requests under way (15 s at most, and the patience of those shed). All records."""
         if self._child is not None and self._child.alive:
             self._child.send("stop")
-            self._child.wait(TOTAL_SECONDS + 5.0)
+            self._child.wait(self.plan.patience_seconds + TOTAL_SECONDS + 5.0)
         self.close()
         return self.records()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import socket
 import threading
 import time
@@ -107,6 +108,35 @@ def test_a_stream_with_its_done_is_a_success() -> None:
 def test_a_failed_request_says_how_it_failed(answer: bytes, failure: str) -> None:
     record = ask(answer)
     assert (record.ok, record.failure) == (False, failure)
+
+
+def test_503_with_retry_after_is_shed_and_without_it_a_failure() -> None:
+    told = ask(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")
+    assert (told.ok, told.shed, told.failed, told.retry_after_seconds) == (False, True, False, 7.0)
+    plain = ask(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    assert (plain.shed, plain.failed, plain.failure) == (False, True, "status 503")
+
+
+@pytest.mark.parametrize(("patience", "tries"), [(60.0, 3), (0.5, 1)])
+def test_a_request_that_is_shed_comes_back_until_its_patience_ends(
+    patience: float, tries: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([(True, 1.0), (True, 1.0), (False, None), (False, None)])
+    slept: list[float] = []
+
+    class Scripted(Service):
+        async def request(self, client: int, name: str, arrival: Arrival) -> Record:
+            shed, after = next(answers)
+            return Record(client, name, 0.0, None, 0.1, not shed, 503 if shed else 200, 1, None, after)
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(clients._send(Scripted("http://127.0.0.1:1", None), 0, "0-0", Arrival(0.0, "why", 8), patience))
+    records = [Record(**json.loads(line)) for line in capsys.readouterr().out.splitlines()]
+    assert [record.request for record in records] == ["0-0"] * tries
+    assert slept == [1.0] * (tries - 1)
 
 
 def test_silence_is_a_failure_at_each_of_its_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.aws.latency import Injection
-from sandbox.figures import injected_seconds, outage, summaries, summary
+from sandbox.figures import injected_seconds, never_served, outage, summaries, summary
 from sandbox.fleet.load import Record
 
 
@@ -13,6 +15,25 @@ def record(client: int, sent_at: float, ended_at: float, *, ok: bool = True) -> 
     return Record(
         client, "r", sent_at, sent_at + 0.1 if ok else None, ended_at, ok, 200 if ok else 502, 1, None if ok else "x"
     )
+
+
+def shed(client: int, sent_at: float, name: str = "r") -> Record:
+    return Record(client, name, sent_at, None, sent_at + 0.1, False, 503, 0, "shed", 5.0)
+
+
+def test_what_was_shed_has_not_failed_and_is_counted_apart() -> None:
+    records = [record(0, 10.2, 10.3, ok=False), shed(0, 11), shed(1, 11), record(0, 12.0, 12.3)]
+    seen = outage(records, fault_at=10)
+    assert (seen.failed_requests, seen.shed_requests, seen.requests) == (1, 2, 4)
+    assert seen.seconds == pytest.approx(12.1 - 10.2)
+    assert outage([shed(0, 11)], fault_at=10).shed_requests == 1
+
+
+def test_who_was_shed_and_never_served_is_counted_once() -> None:
+    first, again = shed(0, 10, "a"), replace(record(0, 16, 16.3), request="a")
+    lost, still = shed(1, 10, "b"), shed(1, 16, "b")
+    assert never_served([again, first, lost, still, record(2, 11, 11.2)]) == 1
+    assert never_served([first, again]) == 0
 
 
 def test_without_a_failure_there_is_no_outage() -> None:
