@@ -105,7 +105,7 @@ class Load:
             return tuple(self._records[since:])
 
     def stop(self) -> tuple[Record, ...]:
-        """Ends arrivals, waits for the requests under way (15 s at most, and the patience of those shed). All records."""
+        """Ends arrivals, waits for what is under way (15 s, and the patience of what was shed), gives all records."""
         if self._child is not None and self._child.alive:
             self._child.send("stop")
             self._child.wait(self.plan.patience_seconds + TOTAL_SECONDS + 5.0)
