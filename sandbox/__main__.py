@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sandbox.plan import REGIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.scenarios import Report
+    from sandbox.scenario import Report
     from sandbox.view import Story
-
-CLIENTS = 8
-REQUESTS_PER_SECOND = 24.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench.add_argument("--json", type=Path, metavar="FILE")
     run = commands.add_parser("run", help="run a scenario")
     run.add_argument("scenario")
+    run.add_argument("--region", choices=REGIONS, help=f"where it happens (default {REGIONS[0]}); the tour has its own")
     run.add_argument("--runs", type=_positive, default=1, metavar="N", help="how often (default 1)")
     run.add_argument("--seed", type=int, default=0, metavar="N", help="arrivals, prompts, choice of the fault's moment")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
@@ -80,20 +80,21 @@ def _bench(given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from sandbox.scenarios import TITLES, TOUR
+    from sandbox.scenarios import SCENARIOS, TITLES
 
     if given.scenario not in TITLES:
         print(f"no scenario is called {given.scenario!r}; there are {', '.join(TITLES)}", file=sys.stderr)
         return 2
-    if given.baseline and given.scenario != "cluster-failover":
-        print("--baseline measures cluster-failover; run it as `run cluster-failover --baseline`", file=sys.stderr)
+    measured = [name for name, scenario in SCENARIOS.items() if scenario.baseline]
+    if given.baseline and given.scenario not in measured:
+        print(f"--baseline measures {', '.join(measured)}; run it as `run {measured[0]} --baseline`", file=sys.stderr)
         return 2
     logging.getLogger("moto").setLevel(logging.ERROR)
     with ExitStack() as stack:
         folder = given.keep or Path(tempfile.mkdtemp(prefix="standfast-"))
         if not given.keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        reports = _reports(given, folder, tour=given.scenario == TOUR)
+        reports = _reports(given, folder)
     _print(reports)
     document = reports[0].document() if len(reports) == 1 else _tour_document(reports)
     if given.json:
@@ -102,36 +103,29 @@ def _run(given: argparse.Namespace) -> int:
     return 0 if document["passed"] else 1
 
 
-def _reports(given: argparse.Namespace, folder: Path, *, tour: bool) -> list[Report]:
+def _reports(given: argparse.Namespace, folder: Path) -> list[Report]:
     from sandbox import processes
-    from sandbox.fleet.load import Load, Plan
-    from sandbox.region import SandboxRegion
-    from sandbox.scenarios import SCENARIOS, run_baseline, run_scenario
+    from sandbox.scenario import Stage
+    from sandbox.scenarios import SCENARIOS, TOUR, TOUR_STOPS
     from sandbox.view import story
+    from sandbox.world import Sandbox
 
     processes.close_children_on_signals()
+    asked = given.region or REGIONS[0]
+    stops = TOUR_STOPS if given.scenario == TOUR else ((SCENARIOS[given.scenario], asked),)
     with ExitStack() as stack:
         told: Story = story()
         stack.callback(told.close)
-        region = stack.enter_context(SandboxRegion(folder, seed=given.seed, say=told.say, on_log=told.heard))
-        region.start()
-        plan = Plan(clients=CLIENTS, rate_per_second=REQUESTS_PER_SECOND, seed=given.seed, model=region.model.version)
-        load = stack.enter_context(Load(plan))
-        load.start(region.door.url)
-        told.watch(region, load)
-        if given.baseline:
-            return [run_baseline(region, load, say=told.say)]
+        sandbox = stack.enter_context(Sandbox(folder, seed=given.seed, say=told.say, on_log=told.heard))
+        sandbox.start()
+        sandbox.start_load()
+        told.watch(sandbox)
         reports: list[Report] = []
-        for name in SCENARIOS if tour else [given.scenario]:
-            if reports:
-                told.say("mending what was broken, and moving the traffic back")
-                region.restore()
-            told.say(SCENARIOS[name].title)
-            reports.append(
-                run_scenario(
-                    SCENARIOS[name], region, load, runs=given.runs, seed=given.seed, cold=given.cold, say=told.say
-                )
-            )
+        for scenario, region in stops:
+            told.say(f"{region}: {scenario.title}")
+            stage = Stage(sandbox, region, told.say, runs=given.runs, seed=given.seed, cold=given.cold)
+            act = scenario.baseline if given.baseline and scenario.baseline else scenario.run
+            reports.append(act(stage))
         return reports
 
 
@@ -141,20 +135,23 @@ def _print(reports: Sequence[Report]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 110)
     for report in reports:
         console.print(
-            f"\n[bold]{report.scenario}[/bold]: what happened in the slowest run"
-            if report.runs > 1
-            else f"\n[bold]{report.scenario}[/bold]: what happened"
+            f"\n[bold]{report.scenario}[/bold] in {report.region}: what happened"
+            + (" in the slowest run" if report.runs > 1 else "")
         )
         for moment in report.timeline:
             console.print(f"  {moment.at:8.2f} s  {moment.event:22} {moment.detail}", highlight=False)
     plain = [report for report in reports if "recovery_seconds" in report.figures]
     if plain:
-        console.print(figures_table([report.scenario for report in plain], [dict(report.figures) for report in plain]))
+        console.print(
+            figures_table(
+                [f"{report.scenario}\n{report.region}" for report in plain], [dict(report.figures) for report in plain]
+            )
+        )
     for report in reports:
         if report not in plain:
             console.print_json(json.dumps(dict(report.figures)))
         verdict = "[green]passed[/green]" if report.passed else "[red]did not pass[/red]"
-        console.print(f"{report.scenario}: {verdict}")
+        console.print(f"{report.scenario} in {report.region}: {verdict}")
         for fault in report.faults:
             console.print(f"  - {fault}", highlight=False)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox import figures
-from sandbox.aws.latency import DYNAMODB, ELB_CALL, ELB_PROPAGATION, STATE_TRANSITION
-from sandbox.region import FLEET, PRIMARY, STANDBY, SandboxError
+from sandbox.aws.latency import DYNAMODB, ELB_CALL, ELB_PROPAGATION, MRSC, STATE_TRANSITION
+from sandbox.plan import SandboxError
+from sandbox.scenario import Moment
 from standfast.fleet import Role
 
 if TYPE_CHECKING:
@@ -19,20 +20,12 @@ if TYPE_CHECKING:
     from sandbox.aws.latency import Injection
     from sandbox.fleet.load import Load
     from sandbox.region import SandboxRegion
+    from sandbox.scenario import Stage
 
 LIMIT_SECONDS = 60.0
 """A fault that is not over by then is not over."""
 SETTLE_SECONDS = 3.0
 FAST_PATH = ("take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving")
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One thing that happened, in seconds since the fault."""
-
-    at: float
-    event: str
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -44,28 +37,21 @@ class Run:
     faults: list[str] = field(default_factory=list)
 
 
-def failover_run(
-    region: SandboxRegion,
-    load: Load,
-    break_it: Callable[[str], None],
-    chance: random.Random,
-    *,
-    cold: bool,
-    say: Callable[[str], None],
-) -> Run:
+def failover_run(stage: Stage, break_it: Callable[[SandboxRegion], None], chance: random.Random) -> Run:
     """Break the active cluster and follow what Standfast does about it."""
+    region, load, say = stage.region, stage.load, stage.say
     _settle(load)
     known = {execution["executionArn"] for execution in region.executions()}
     told = len(region.messages())
     region.cloud.latency.clear()
-    if cold:
+    if stage.cold:
         for function in FAST_PATH:
-            region.cloud.environments.stop(f"{FLEET}-{function}")
+            region.cloud.environments.stop(region.function_arn(function))
     time.sleep(chance.random())  # the fault falls anywhere between two passes of the watch
     fault_at = time.time()
     changes = len(region.rule_changes)
-    break_it(PRIMARY)
-    say(f"the fault: every replica of {PRIMARY} is gone")
+    break_it(region)
+    say(f"the fault: every replica of {region.primary} is gone")
     arn = region.wait_for("a failover to start", lambda: _new_execution(region, known), LIMIT_SECONDS)
     say("Standfast has started the failover")
     end = _await_recovery(load, fault_at)
@@ -120,7 +106,7 @@ def _collect(
     given = json.loads(execution["input"])
     started_at = execution["startDate"].timestamp()
     output = json.loads(execution.get("output") or "{}")
-    injections = region.cloud.latency.injections()
+    injections = [each for each in region.cloud.latency.injections() if each.region == region.name]
     written_at = _weights_written_at(injections, output, started_at)
     path = [injection for injection in injections if _is_on_path(injection, execution["name"], written_at)]
     own = None
@@ -161,7 +147,7 @@ def _is_on_path(injection: Injection, execution: str, written_at: float | None) 
         return False
     if injection.kind == STATE_TRANSITION:
         return injection.detail.startswith(f"{execution}/")
-    if injection.kind == DYNAMODB:
+    if injection.kind in (DYNAMODB, MRSC):
         return any(_function_of(injection.caller) == name.replace("-", "") for name in FAST_PATH)
     if injection.kind == ELB_CALL:
         return injection.detail.endswith("ModifyRule")
@@ -193,7 +179,7 @@ def _timeline(
         Moment(execution["startDate"].timestamp() - fault_at, "execution started", execution["name"]),
         Moment(execution["stopDate"].timestamp() - fault_at, "execution ended", execution["status"]),
     ]
-    history = region.cloud.client("stepfunctions").get_execution_history(
+    history = region.client("stepfunctions").get_execution_history(
         executionArn=execution["executionArn"], maxResults=1000
     )
     moments += [
@@ -225,7 +211,7 @@ def _faults(
     if execution["status"] != "SUCCEEDED":
         faults.append(f"the execution {execution['status']}: {execution.get('cause')}")
     roles = region.view().scope.desired.roles
-    if roles.get(PRIMARY) is not Role.QUARANTINED or roles.get(STANDBY) is not Role.ACTIVE:
+    if roles.get(region.primary) is not Role.QUARANTINED or roles.get(region.standby) is not Role.ACTIVE:
         faults.append(f"the roles are {dict(roles)}")
     if not any(message.topic == "page" for message in messages):
         faults.append("nobody was paged")
@@ -242,17 +228,18 @@ def _faults(
     return faults
 
 
-def baseline_runs(region: SandboxRegion, load: Load, say: Callable[[str], None]) -> dict[str, Run]:
+def baseline_runs(stage: Stage) -> dict[str, Run]:
     """The same fault without Standfast, in the two set-ups that a team would have otherwise."""
-    region.invoke("set-switch", {"automation": "off", "reason": "baseline: Standfast off", "set_by": "sandbox"})
-    runs = {"weighted_rule_alone": _unattended(region, load, "the weighted rule alone", say)}
+    region = stage.region
+    stage.sandbox.set_switch("off", "baseline: Standfast off")
+    runs = {"weighted_rule_alone": _unattended(stage, "the weighted rule alone")}
     region.restore_baseline()
-    elb, groups = region.cloud.client("elbv2"), region.groups
-    targets = [{"Id": node.instance_id} for node in region.nodes.nodes(STANDBY)]
-    elb.register_targets(TargetGroupArn=groups[PRIMARY], Targets=targets)
-    region.wait_for("six healthy targets in one group", lambda: _healthy(region, groups[PRIMARY]) == 6, LIMIT_SECONDS)
-    runs["one_target_group"] = _unattended(region, load, "one target group with all six replicas", say)
-    elb.deregister_targets(TargetGroupArn=groups[PRIMARY], Targets=targets)
+    elb, primary_group = region.client("elbv2"), region.groups[region.primary]
+    targets = [{"Id": node.instance_id} for node in region.nodes.nodes(region.standby)]
+    elb.register_targets(TargetGroupArn=primary_group, Targets=targets)
+    region.wait_for("six healthy targets in one group", lambda: _healthy(region, primary_group) == 6, LIMIT_SECONDS)
+    runs["one_target_group"] = _unattended(stage, "one target group with all six replicas")
+    elb.deregister_targets(TargetGroupArn=primary_group, Targets=targets)
     return runs
 
 
@@ -260,11 +247,12 @@ def _healthy(region: SandboxRegion, group: str) -> int:
     return sum(state == "healthy" for (arn, _, _), state in region.door.health().items() if arn == group)
 
 
-def _unattended(region: SandboxRegion, load: Load, what: str, say: Callable[[str], None]) -> Run:
+def _unattended(stage: Stage, what: str) -> Run:
+    region, load, say = stage.region, stage.load, stage.say
     _settle(load)
     fault_at = time.time()
-    region.nodes.kill(PRIMARY)
-    say(f"{what}: every replica of {PRIMARY} is killed, nobody moves anything")
+    region.nodes.kill(region.primary)
+    say(f"{what}: every replica of {region.primary} is killed, nobody moves anything")
     recovered_at = _await_recovery(load, fault_at)
     seen = figures.outage(load.records(), fault_at)
     if recovered_at is not None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from rich.console import Console, Group
@@ -15,21 +16,23 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.plan import FLEET
 from standfast.errors import StandfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
     from sandbox.fleet.load import Load
-    from sandbox.fleet.nodes import Nodes
     from sandbox.region import SandboxRegion
-    from standfast.ports import View as StateView
+    from sandbox.world import Sandbox
+    from standfast.ports import Sight, Switch, View
 
-REFRESHES_PER_SECOND = 4
-LINES = 12
+REFRESHES_PER_SECOND = 2
+LINES = 10
 RATE_SECONDS = 2.0
+_PREFIX = f"{FLEET}-"
 _COLOURS = {
     "healthy": "green",
     "degraded": "yellow",
@@ -53,7 +56,7 @@ class Story(Protocol):
         """One line of a function's log."""
         ...
 
-    def watch(self, region: SandboxRegion, load: Load) -> None:
+    def watch(self, sandbox: Sandbox) -> None:
         """From now on there is something to look at."""
         ...
 
@@ -92,9 +95,9 @@ class PlainStory:
     def heard(self, region: str, function: str, line: str) -> None:
         """Print what Standfast decided."""
         if sentence := decision_in(line):
-            self.say(f"  {region} {function}: {sentence}")
+            self.say(f"  {region} {function.removeprefix(_PREFIX)}: {sentence}")
 
-    def watch(self, region: SandboxRegion, load: Load) -> None:
+    def watch(self, sandbox: Sandbox) -> None:
         """Plain lines tell what happens, not how it looks."""
 
     def close(self) -> None:
@@ -107,15 +110,24 @@ class PlainStory:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is drawn: all that was read at one moment."""
+
+    sandbox: Sandbox
+    states: Mapping[str, View]
+    switch: Switch
+    sights: Sequence[Sight]
+
+
 class LiveStory:
-    """Clusters, weights, verdicts, request rate and the last decisions, redrawn four times a second."""
+    """Each Region's clusters, weights, verdicts and requests, what the watcher sees, and the last decisions."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._lines: deque[str] = deque(maxlen=LINES)
-        self._region: SandboxRegion | None = None
-        self._load: Load | None = None
-        self._state: StateView | None = None
+        self._sandbox: Sandbox | None = None
+        self._seen: _Seen | None = None
         self._ended = threading.Event()
         self._live = Live(self._draw(), refresh_per_second=REFRESHES_PER_SECOND, console=Console(), transient=True)
         self._live.start()
@@ -129,11 +141,11 @@ class LiveStory:
     def heard(self, region: str, function: str, line: str) -> None:
         """Add what Standfast decided."""
         if sentence := decision_in(line):
-            self.say(f"{region} {function}: {sentence}")
+            self.say(f"{region} {function.removeprefix(_PREFIX)}: {sentence}")
 
-    def watch(self, region: SandboxRegion, load: Load) -> None:
-        """Show this Region from now on."""
-        self._region, self._load = region, load
+    def watch(self, sandbox: Sandbox) -> None:
+        """Show this sandbox from now on."""
+        self._sandbox = sandbox
 
     def close(self) -> None:
         """Take the view away."""
@@ -143,30 +155,37 @@ class LiveStory:
 
     def _refresh(self) -> None:
         while not self._ended.wait(1 / REFRESHES_PER_SECOND):
-            if self._region is not None:
+            if self._sandbox is not None:
                 try:
-                    self._state = self._region.view()
+                    self._seen = _look(self._sandbox)
                 except StandfastError:
-                    self._state = None
+                    self._seen = None
             self._live.update(self._draw())
 
     def _draw(self) -> RenderableType:
         parts: list[RenderableType] = []
-        if self._region is not None and self._state is not None:
-            parts += [_clusters(self._state, self._region, self._region.nodes), _traffic(self._load)]
+        if self._seen is not None:
+            for name, region in self._seen.sandbox.regions.items():
+                parts += [_clusters(self._seen.states[name], region), _traffic(region.load)]
+            parts.append(_fleet(self._seen))
         parts.append(Panel(Text("\n".join(self._lines)), title="what happens", border_style="dim"))
         return Group(*parts)
 
 
-def _clusters(state: StateView, region: SandboxRegion, nodes: Nodes) -> Table:
-    table = Table(title=f"{state.scope.scope_id}   switch: {state.switch.automation}   token {state.scope.lease.token}")
+def _look(sandbox: Sandbox) -> _Seen:
+    states = {name: region.view() for name, region in sandbox.regions.items()}
+    return _Seen(sandbox, states, sandbox.switch(), sandbox.sights())
+
+
+def _clusters(state: View, region: SandboxRegion) -> Table:
+    table = Table(title=f"{region.name}   token {state.scope.lease.token}", title_justify="left")
     for heading in ("cluster", "role", "wanted", "at the entry", "processes", "verdict", "because"):
         table.add_column(heading)
     at_entry = region.rule_changes[-1].weights if region.rule_changes else {}
     for cluster_id, role in sorted(state.scope.desired.roles.items()):
         assessment = state.assessments.get(cluster_id)
         verdict = str(assessment.verdict) if assessment else "unknown"
-        alive = sum(node.replica.alive for node in nodes.nodes(cluster_id))
+        alive = sum(node.replica.alive for node in region.nodes.nodes(cluster_id))
         table.add_row(
             cluster_id,
             Text(str(role), style=_COLOURS[str(role)]),
@@ -177,6 +196,19 @@ def _clusters(state: StateView, region: SandboxRegion, nodes: Nodes) -> Table:
             assessment.reason if assessment else "",
         )
     return table
+
+
+def _fleet(seen: _Seen) -> Text:
+    """The switch, and how the Regions look from the one that only watches."""
+    text = Text(f"switch: {seen.switch.automation}")
+    if seen.sandbox.watcher is None:
+        return text
+    text.append(f"   from {seen.sandbox.watcher.name}:")
+    for name in seen.sandbox.regions:
+        sight = next((sight for sight in seen.sights if sight.region == name), None)
+        verdict = str(sight.verdict) if sight else "unknown"
+        text.append(f" {name} ").append(verdict, style=_COLOURS[verdict])
+    return text
 
 
 def _traffic(load: Load | None) -> Text:

@@ -84,6 +84,7 @@ class Environment:
         self.last_used = time.monotonic()
         self._broken = False
         self._ready = threading.Event()
+        self._started = threading.Event()
         self._next: queue.Queue[_Invocation] = queue.Queue()
         self._answers: queue.Queue[tuple[str, Answer]] = queue.Queue()
         self._server = _Server(self)
@@ -101,6 +102,7 @@ class Environment:
                 ready=None,
                 on_line=on_line,
             )
+            self._started.set()
         except BaseException:
             self._end_server()
             raise
@@ -148,6 +150,7 @@ class Environment:
 
     def next_invocation(self) -> _Invocation | None:
         """Wait for an invocation, for as long as the process is there to ask."""
+        self._started.wait()  # on a busy machine the process asks before its start has returned here
         self._ready.set()
         while self._child.alive:
             try:

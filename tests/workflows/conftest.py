@@ -1,4 +1,4 @@
-"""One Region for a file of workflow tests: booted once, without AWS's latencies, brought back by each test."""
+"""A fleet of one Region for a file of workflow tests: booted once, without AWS's latencies, mended after each test."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ import pytest
 
 from sandbox.aws.latency import Latencies
 from sandbox.region import SandboxRegion
+from sandbox.world import Sandbox
+
+REGION = "us-east-1"
 
 
 @pytest.fixture(scope="module")  # not for the session: a process has one cloud, and other files want theirs
-def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxRegion]:
-    with SandboxRegion(tmp_path_factory.mktemp("region"), latencies=Latencies.none()) as region:
-        yield region.start()
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), regions=(REGION,), latencies=Latencies.none()) as sandbox:
+        yield sandbox.start()
 
 
 @pytest.fixture
-def region(booted: SandboxRegion) -> Iterator[SandboxRegion]:
+def region(sandbox: Sandbox) -> Iterator[SandboxRegion]:
     """The Region in its first state. A test that broke something mends it, or `restore` does."""
-    booted.messages()
-    before = len(booted.cloud.denials())
-    yield booted
-    booted.invoke("set-switch", {"automation": "run", "reason": "the next test", "set_by": "test"})
-    booted.restore()
-    unexpected = booted.cloud.denials()[before:]
+    found = sandbox.regions[REGION]
+    found.messages()
+    before = len(sandbox.cloud.denials())
+    yield found
+    sandbox.set_switch("run", "the next test")
+    found.restore()
+    unexpected = sandbox.cloud.denials()[before:]
     assert not unexpected, f"a template role lacks a permission: {unexpected}"

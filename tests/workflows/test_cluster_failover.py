@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.region import FLEET, PRIMARY, REGION, REPLICAS, STANDBY, Message, SandboxError, SandboxRegion
-from standfast.fleet import Role
+from sandbox.control import Message
+from sandbox.plan import FLEET, PLANS, SandboxError
+from sandbox.region import SandboxRegion
+from sandbox.world import Sandbox
+from standfast.fleet import SHED, Role
 
+REGION = "us-east-1"
+PRIMARY, STANDBY, REPLICAS = PLANS[REGION].primary, PLANS[REGION].standby, PLANS[REGION].replicas
 BY_HAND = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test moves the traffic"}
 
 
@@ -26,7 +31,7 @@ def pages(region: SandboxRegion, since: int) -> list[Message]:
 
 
 def states(region: SandboxRegion, execution: Mapping[str, Any]) -> list[str]:
-    history = region.cloud.client("stepfunctions").get_execution_history(executionArn=execution["executionArn"])
+    history = region.client("stepfunctions").get_execution_history(executionArn=execution["executionArn"])
     return [
         event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
     ]
@@ -35,7 +40,7 @@ def states(region: SandboxRegion, execution: Mapping[str, Any]) -> list[str]:
 @contextmanager
 def denied(region: SandboxRegion, logical_id: str) -> Iterator[None]:
     """Take a function's access to the state table away, as a broken policy would."""
-    iam = region.cloud.client("iam")
+    iam = region.client("iam")
     role = next(
         role["RoleName"]
         for role in iam.list_roles(MaxItems=500)["Roles"]
@@ -134,7 +139,7 @@ def test_an_execution_that_is_stopped_loses_its_lease_and_a_person_is_told(regio
     region.nodes.pause(STANDBY)  # its canaries hang, so that there is time to stop the execution
     arn = region.start_execution(BY_HAND)
     region.wait_for("the lease", lambda: region.view().scope.lease.holder == arn, 10)
-    region.cloud.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
+    region.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
     region.nodes.revive(STANDBY)
     region.wait_for("the lease to be free", lambda: region.view().scope.lease.holder is None, 10)
     page = region.wait_for("a page", lambda: pages(region, told), 10)[0]
@@ -218,7 +223,7 @@ def test_the_same_execution_name_twice_starts_one_failover(region: SandboxRegion
 
 def test_a_stale_write_to_the_rule_is_put_back_and_a_hand_edit_is_left_alone(region: SandboxRegion) -> None:
     run(region, BY_HAND)
-    elb = region.cloud.client("elbv2")
+    elb = region.client("elbv2")
 
     def write(primary: int, standby: int) -> None:
         groups = [
@@ -232,7 +237,7 @@ def test_a_stale_write_to_the_rule_is_put_back_and_a_hand_edit_is_left_alone(reg
     write(100, 0)  # what a stale holder would write: version 1's weights
     found = region.invoke("reconcile", {})["found"][0]
     assert "quarantined" in found
-    assert region.rule_changes[-1].weights == {PRIMARY: 0, STANDBY: 100}
+    assert region.rule_changes[-1].weights == {PRIMARY: 0, STANDBY: 100, SHED: 0}
     write(0, 50)  # the same shares of traffic in other numbers: somebody's own
     told = len(region.messages())
     assert "by hand; left as they are" in region.invoke("reconcile", {})["found"][0]
@@ -250,25 +255,25 @@ def test_a_stale_write_to_the_rule_is_put_back_and_a_hand_edit_is_left_alone(reg
     ],
 )
 def test_a_malformed_configuration_is_refused_and_the_old_one_stays(
-    region: SandboxRegion, change: Mapping[str, object], words: str
+    sandbox: Sandbox, region: SandboxRegion, change: Mapping[str, object], words: str
 ) -> None:
     before = region.view().applied
     with pytest.raises(SandboxError, match="InvalidInputError") as refused:
-        region.invoke("apply-config", {"config": {**region.fleet_config(), **change}})
+        region.invoke("apply-config", {"config": {**sandbox.fleet_config(), **change}})
     assert words in str(refused.value)
     assert region.view().applied == before
 
 
-def test_a_region_without_a_standby_is_refused(region: SandboxRegion) -> None:
-    config = region.fleet_config()
+def test_a_region_without_a_standby_is_refused(sandbox: Sandbox, region: SandboxRegion) -> None:
+    config = sandbox.fleet_config()
     del config["regions"][REGION]["clusters"][STANDBY]
     with pytest.raises(SandboxError, match="add a cluster with `role: standby`"):
         region.invoke("apply-config", {"config": config})
 
 
-def test_the_same_configuration_again_changes_nothing(region: SandboxRegion) -> None:
+def test_the_same_configuration_again_changes_nothing(sandbox: Sandbox, region: SandboxRegion) -> None:
     before = region.view()
-    answer = region.invoke("apply-config", {"config": region.fleet_config()})
+    answer = region.invoke("apply-config", {"config": sandbox.fleet_config()})
     assert answer["version"] == before.applied.version
     assert answer["scope_created"] is False
     assert region.view().scope == before.scope
@@ -285,5 +290,5 @@ def test_every_replica_that_auto_scaling_made_is_discovered(region: SandboxRegio
 
 
 def test_the_functions_are_those_of_the_template(region: SandboxRegion) -> None:
-    functions = region.cloud.client("lambda").list_functions(MaxItems=50)["Functions"]
+    functions = region.client("lambda").list_functions(MaxItems=50)["Functions"]
     assert {function["FunctionName"] for function in functions} >= {f"{FLEET}-watch-endpoints", f"{FLEET}-take-lease"}

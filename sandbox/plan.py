@@ -1,0 +1,44 @@
+"""What the sandbox builds: the fleet's Regions, their clusters, and who watches. Quick to import: no AWS in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FLEET: Final = "standfast"
+CLIENTS: Final = 8
+REQUESTS_PER_SECOND: Final = 24.0
+
+
+class SandboxError(RuntimeError):
+    """The sandbox could not do what it was asked to. The message says what and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPlan:
+    """One Region's clusters: who is active at the beginning, who stands by, and how many replicas each has."""
+
+    name: str
+    primary: str
+    standby: str
+    primary_replicas: int = 4
+    standby_replicas: int = 2
+
+    @property
+    def replicas(self) -> Mapping[str, int]:
+        """Cluster id -> replicas."""
+        return {self.primary: self.primary_replicas, self.standby: self.standby_replicas}
+
+
+PLANS: Final[Mapping[str, RegionPlan]] = {
+    plan.name: plan
+    for plan in (RegionPlan("us-east-1", "use1-a", "use1-b"), RegionPlan("us-west-2", "usw2-a", "usw2-b"))
+}
+REGIONS: Final = tuple(PLANS)
+WATCHER: Final = "us-east-2"
+"""Has no clusters and looks at the others. With it a fleet of two Regions has the three of a shared table."""

@@ -1,0 +1,44 @@
+"""The scenarios, a module each.
+
+To add one: write `sandbox/scenarios/<name>.py` with a `SCENARIO`, and name it below.
+
+    SCENARIO = Scenario("false-alarm", "one slow probe: nothing moves", run)
+
+    def run(stage: Stage) -> Report:
+        region = stage.region            # SandboxRegion: nodes, door, load, view(), messages(), rule_changes, ...
+        stage.say("one probe is slow")   # a line of progress
+        ...
+        return Report("false-alarm", stage.region_name, {"weight_changes": 0}, timeline, faults)
+
+The sandbox is ready when `run` is called: all Regions healthy, under load, the switch at *run*. `stage.sandbox` has
+the cloud (`cloud.isolate`, `cloud.latency`, `cloud.monitoring`, `cloud.denials`), all Regions, the watcher,
+`apply_config(...)` and `set_switch`. `sandbox.runs` and `sandbox.trials` hold what the failovers share: a fault
+followed to its recovery, repeated, its figures held against limits. `list` imports these modules: import what is heavy
+(`sandbox.region`, `sandbox.aws`) for types only, or inside a function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sandbox.plan import REGIONS
+from sandbox.scenarios import cluster_failover, engine_wedged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.scenario import Scenario
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    module.SCENARIO.name: module.SCENARIO for module in (cluster_failover, engine_wedged)
+}
+TOUR: Final = "tour"
+TOUR_STOPS: Final = (
+    (cluster_failover.SCENARIO, REGIONS[0]),
+    (engine_wedged.SCENARIO, REGIONS[1]),
+)
+"""Each stop in a Region of its own, so that nothing must be mended in between."""
+TITLES: Final = {name: scenario.title for name, scenario in SCENARIOS.items()} | {
+    TOUR: " then ".join(f"{scenario.name} in {region}" for scenario, region in TOUR_STOPS)
+    + ", with a table of figures beside the original design's"
+}

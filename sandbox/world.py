@@ -1,0 +1,150 @@
+"""The whole sandbox: AWS with its Regions, the fleet in them, a watcher, and one FleetConfig for all."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
+
+from sandbox.aws.cloud import Cloud
+from sandbox.aws.latency import Latencies
+from sandbox.control import ControlStack
+from sandbox.fleet.models import tiny_model
+from sandbox.plan import FLEET, PLANS, REGIONS, ROOT, WATCHER
+from sandbox.region import SandboxRegion
+from standfast.aws.region_table import RegionTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from standfast.ports import Sight, Switch
+
+
+class Sandbox:
+    """Use it as a context manager: at its end nothing of it is left. One a process.
+
+    `regions`: those of the fleet. With more than one there is a watcher, and the Regions share a table; one alone is
+    what the workflow tests need, and quick. `regions` (by name) and `watcher` are there from the beginning.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        regions: Sequence[str] = REGIONS,
+        latencies: Latencies | None = None,
+        seed: int = 0,
+        say: Callable[[str], None] = lambda _: None,
+        on_log: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._say = say
+        directory.mkdir(parents=True, exist_ok=True)
+        self.model = tiny_model(1, ROOT / "build" / "models")
+        watchers = (WATCHER,) if len(regions) > 1 else ()
+        self.cloud = Cloud(
+            regions=(*regions, *watchers),
+            latencies=latencies or Latencies(),
+            seed=seed,
+            log_directory=directory / "logs",
+            runtime_python=ROOT / ".venv-runtime" / "bin" / "python",
+            on_log=on_log,
+        )
+        self.regions = {
+            name: SandboxRegion(self.cloud, PLANS[name], self.model, directory, seed=seed + number)
+            for number, name in enumerate(regions)
+        }
+        self.watcher = ControlStack(self.cloud, WATCHER) if watchers else None
+
+    @property
+    def stacks(self) -> tuple[ControlStack, ...]:
+        """Standfast's stacks, in the order in which they are deployed: the first one owns what is shared."""
+        return (*self.regions.values(), *((self.watcher,) if self.watcher else ()))
+
+    def start(self, *, automation: str = "run") -> Self:
+        """Deploy everything and wait until all clusters are proven healthy. Says each step."""
+        names = " and ".join(self.regions)
+        self._say(f"deploying infrastructure/gpu-cluster.yaml twice and regional-entry.yaml in {names}")
+        for region in self.regions.values():
+            region.build()
+        with ThreadPoolExecutor(thread_name_prefix="fleet") as pool:
+            count = sum(sum(region.replicas.values()) for region in self.regions.values())
+            self._say(f"starting {count} llama.cpp servers and a front door a Region")
+            fleets = [pool.submit(region.start_fleet) for region in self.regions.values()]
+            self._say(f"deploying template.yaml in {', '.join(stack.name for stack in self.stacks)}")
+            for stack in self.stacks:
+                stack.deploy(self._parameters(stack))
+            for fleet in fleets:
+                fleet.result()
+        self._say("applying the FleetConfig; the watch begins")
+        self.apply_config()
+        if automation != "observe":
+            self.set_switch(automation, "the sandbox's tour")
+        self._each(lambda region: region.invoke("discover-replicas", {}))
+        self.cloud.ticker.start()
+        self.cloud.monitoring.start()
+        self._each(SandboxRegion.wait_until_ready)
+        self._say("warming up: a preflight in every Region")
+        self._each(SandboxRegion.warm_up)
+        return self
+
+    def start_load(self) -> None:
+        """Clients in every Region."""
+        self._each(SandboxRegion.start_load)
+
+    def close(self) -> None:
+        """End every process. May be called again."""
+        self.cloud.close()
+        for region in self.regions.values():
+            region.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What the team does
+
+    def fleet_config(self) -> dict[str, Any]:
+        """The FleetConfig of this fleet. What it does not name has the defaults."""
+        return {
+            "fleet": FLEET,
+            "model": {"name": self.model.version, "engine": "llama.cpp"},
+            "regions": {name: region.config() for name, region in self.regions.items()},
+            **({"watchers": [self.watcher.name]} if self.watcher else {}),
+        }
+
+    def apply_config(self, **changes: Any) -> None:
+        """Apply the FleetConfig in every Region, with `changes` of its top-level fields."""
+        config = {**self.fleet_config(), **changes}
+        with ThreadPoolExecutor(thread_name_prefix="apply") as pool:
+            list(pool.map(lambda stack: stack.invoke("apply-config", {"config": config}), self.stacks))
+
+    def set_switch(self, automation: str, reason: str) -> None:
+        """Set the fleet's one switch: run, observe or off."""
+        self.stacks[0].invoke("set-switch", {"automation": automation, "reason": reason, "set_by": "sandbox"})
+
+    def switch(self) -> Switch:
+        """The switch as it is now."""
+        return self._shared(self.stacks[0]).read_switch()
+
+    def sights(self) -> Sequence[Sight]:
+        """How the Regions look from the watcher, as the watcher's Region knows it."""
+        return self._shared(self.watcher or self.stacks[0]).sights()
+
+    def _shared(self, stack: ControlStack) -> RegionTable:
+        return RegionTable(f"{FLEET}-regions", stack.client("dynamodb"))
+
+    def _parameters(self, stack: ControlStack) -> dict[str, str]:
+        parameters = {"FleetName": FLEET, "Architecture": "arm64", "PrimaryRegion": self.stacks[0].name}
+        if self.watcher:
+            parameters["StateRegions"] = ",".join(each.name for each in self.stacks)
+        if isinstance(stack, SandboxRegion):
+            parameters["ListenerRuleArn"] = stack.rule_arn
+        return parameters
+
+    def _each(self, act: Callable[[SandboxRegion], object]) -> None:
+        """The same in all Regions of the fleet at once. Raises what the first one raised."""
+        regions: Iterable[SandboxRegion] = self.regions.values()
+        with ThreadPoolExecutor(thread_name_prefix="regions") as pool:
+            list(pool.map(act, regions))
