@@ -1,8 +1,9 @@
-"""VerifyServing: ask the entry as users do, until it answers."""
+"""VerifyServing: ask the entry as users do, until it answers, or what took the traffic is found saturated."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from standfast import bootstrap, serving
@@ -13,12 +14,14 @@ from standfast.steps import ChosenStep
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer when it served. Raises NotServingError. Without leave to change, one canary is asked and not judged."""
     step = parse_input(ChosenStep, event, "the VerifyServing task")
-    config = bootstrap.cluster_table().view().applied.config
+    view = bootstrap.cluster_table().view()
+    config = view.applied.config
     url = config.region(step.scope_id).entry.url
     prober, clock = bootstrap.prober(config.model.engine), bootstrap.clock()
     if step.may_change:
-        asked = asyncio.run(serving.wait_until_serving(url, config.model, prober, clock))
+        replicas = view.replicas.get(step.selection.cluster_id, ())
+        served = asyncio.run(serving.wait_until_serving(url, config.model, prober, clock, replicas))
     else:
         asyncio.run(prober.ask(url, config.model.name, config.model.canary))
-        asked = 1
-    return {"served_at": clock.now(), "canaries": asked}
+        served = serving.Served(1)
+    return {"served_at": clock.now(), **asdict(served)}
