@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLEET: Final = "standfast"
+FAST_PATH: Final = ("take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving")
+"""The functions between a decision and the proof that it helped."""
 CLIENTS: Final = 8
 REQUESTS_PER_SECOND: Final = 24.0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import figures
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, ELB_PROPAGATION, MRSC, STATE_TRANSITION
-from sandbox.plan import SandboxError
+from sandbox.plan import FAST_PATH, SandboxError
 from sandbox.scenario import Moment
 from standfast.fleet import Role
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 60.0
 """A fault that is not over by then is not over."""
 SETTLE_SECONDS = 3.0
-FAST_PATH = ("take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving")
 
 
 @dataclass(slots=True)

@@ -77,9 +77,10 @@ class Sandbox:
                 fleet.result()
         self._say("applying the FleetConfig; the watch begins")
         self.apply_config()
-        if automation != "observe":
-            self.set_switch(automation, "the sandbox's tour")
-        self._each(lambda region: region.invoke("discover-replicas", {}))
+        with ThreadPoolExecutor(thread_name_prefix="begin") as pool:
+            switch = pool.submit(self.set_switch, automation, "the sandbox begins")
+            self._each(lambda region: region.invoke("discover-replicas", {}))
+            switch.result()
         self.cloud.ticker.start()
         self.cloud.monitoring.start()
         self._each(SandboxRegion.wait_until_ready)
