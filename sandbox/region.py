@@ -111,7 +111,9 @@ class SandboxRegion(ControlStack):
             self._auto_scaling_groups,
             models=lambda _: self.model,
             log_directory=logs,
+            shell_directory=self._directory / "nodes",
         ).follow()
+        self.cloud.run_command.reach(self.name, self.nodes.shell)
         self.door = FrontDoor(
             seed=self.seed,
             log=logs / f"front-door-{self.name}.log",

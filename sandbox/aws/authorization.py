@@ -26,6 +26,7 @@ from moto.sts.models import sts_backends
 from sandbox.aws import global_tables
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
+from sandbox.aws.run_command import instance_tags, tagged_instances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,6 +118,26 @@ def _buses(parameters: Any, caller: Caller) -> list[str]:
     return [_arn("events", "event-bus/", name, caller) for name in names]
 
 
+def _commanded(parameters: Any, caller: Caller) -> list[str]:
+    """Run Command needs the document and each instance that is meant, by id or by tag."""
+    tagged = tagged_instances(caller.account, caller.region, parameters.get("Targets"))
+    ids = [*parameters.get("InstanceIds", ()), *tagged]
+    document = _arn("ssm", "document/", str(parameters["DocumentName"]), caller)
+    return [document, *(f"{_instances(caller)}{instance_id}" for instance_id in dict.fromkeys(ids))]
+
+
+def _instances(caller: Caller) -> str:
+    return f"arn:aws:ec2:{caller.region}:{caller.account}:instance/"
+
+
+def _tags(resource: str, caller: Caller) -> dict[str, str]:
+    """The condition keys that an instance's tags make, under both of the names that Systems Manager gives them."""
+    if not resource.startswith(_instances(caller)):
+        return {}
+    tags = instance_tags(caller.account, caller.region, resource.rpartition("/")[2])
+    return {f"{name}/{key}": value for key, value in tags.items() for name in ("ssm:resourceTag", "aws:ResourceTag")}
+
+
 # Service -> (parameter that must be there, how it makes the resources), the first that fits. Where the service
 # authorization reference has no resource type for an action, the resource is `*`.
 _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[str]]]]]] = {
@@ -132,10 +153,10 @@ _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[
         ("TargetGroupArn", _given("TargetGroupArn")),
     ],
     "ssm": [
+        ("DocumentName", _commanded),
         ("Name", _named("ssm", "parameter/", "Name")),
         ("Names", _named("ssm", "parameter/", "Names")),
         ("Path", _named("ssm", "parameter/", "Path")),
-        ("DocumentName", _named("ssm", "document/", "DocumentName")),
     ],
     "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
     "kms": [("KeyId", _key)],
@@ -188,7 +209,7 @@ class Authorizer:
             return
         context = {"aws:RequestedRegion": region, "aws:SecureTransport": "true"}
         for action, resource in _needs(request, service, operation, caller):
-            if (said := self.check(caller, action, resource, context)) is not None:
+            if (said := self.check(caller, action, resource, context | _tags(resource, caller))) is not None:
                 _refuse(request, service, action, said)
         if kind := _wait(service, operation, request):
             self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)

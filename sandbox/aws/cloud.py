@@ -30,6 +30,8 @@ from sandbox.aws import (
     load_balancing,
     monitoring,
     resources,
+    run_command,
+    ssm,
     statemachines,
     tables,
     templates,
@@ -100,6 +102,7 @@ class Cloud:
                 monitor=self.monitoring.hear,
             )
             targets = events.Targets()
+            self.run_command = run_command.RunCommand(self.latency)
             self.ticker = events.Ticker(self.regions, targets)
             told = events.put_execution_status(self.regions)
             for take_back in (
@@ -107,6 +110,8 @@ class Cloud:
                 execution.install(self.environments),
                 statemachines.install(self.latency, told),
                 events.install(targets),
+                ssm.install(self.run_command),
+                self.run_command.close,
                 self.environments.close,
                 targets.close,
                 self.ticker.stop,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +17,14 @@ ELB_PROPAGATION: Final = "elb_propagation"
 DYNAMODB: Final = "dynamodb"
 MRSC: Final = "mrsc"
 STATE_TRANSITION: Final = "state_transition"
+SSM_COMMAND: Final = "ssm_command"
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
     """Seconds. A change of a listener rule takes `elb_propagation` ± `elb_propagation_jitter` to reach all nodes.
 
+    `ssm_command` ± `ssm_command_jitter`: from SendCommand until the script begins on a node.
     `mrsc`: a write to a global table with multi-Region strong consistency, or a strongly consistent read of it.
     """
 
@@ -31,11 +34,13 @@ class Latencies:
     dynamodb: float = 0.01
     mrsc: float = 0.1
     state_transition: float = 0.05
+    ssm_command: float = 1.0
+    ssm_command_jitter: float = 0.5
 
     @classmethod
     def none(cls) -> Latencies:
         """No latency at all: for tests of behaviour, never for a figure."""
-        return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,14 @@ class LatencyInjector:
 
     def __init__(self, latencies: Latencies, *, seed: int = 0) -> None:
         self.latencies = latencies
-        self._random = random.Random(seed)
+        # One for each kind, so that the draws of one do not depend on how often another draws.
+        self._randoms: defaultdict[str, random.Random] = defaultdict(lambda: random.Random(seed))
         self._lock = threading.Lock()
         self._injections: list[Injection] = []
 
     def sleep(self, kind: str, *, caller: str, detail: str, region: str = "") -> None:
         """Wait as long as AWS would for this kind of thing, and record it."""
-        seconds = float(getattr(self.latencies, kind))
+        seconds = self._drawn(kind)
         if seconds <= 0:
             return
         started_at = time.time()
@@ -73,12 +79,19 @@ class LatencyInjector:
 
     def propagation(self, region: str = "") -> float:
         """Draw one ELB propagation delay, in seconds, and record it as beginning now."""
-        middle, jitter = self.latencies.elb_propagation, self.latencies.elb_propagation_jitter
-        with self._lock:
-            seconds = max(0.0, middle + self._random.uniform(-jitter, jitter))
+        seconds = self._drawn(ELB_PROPAGATION)
         started_at = time.time()
         self._record(Injection(ELB_PROPAGATION, "", "", started_at, started_at + seconds, region))
         return seconds
+
+    def _drawn(self, kind: str) -> float:
+        """Uniform about the middle, for a kind that has a jitter."""
+        middle = float(getattr(self.latencies, kind))
+        jitter = float(getattr(self.latencies, f"{kind}_jitter", 0.0))
+        if not jitter:
+            return middle
+        with self._lock:
+            return max(0.0, middle + self._randoms[kind].uniform(-jitter, jitter))
 
     def injections(self) -> tuple[Injection, ...]:
         """All so far."""

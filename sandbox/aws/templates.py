@@ -223,6 +223,22 @@ def _stage(document: dict[str, Any], root: Path, staging: _Staging, layers: Mapp
                 properties["ContentUri"] = staging.nothing() if folder is None else staging.folder(root / folder)
             case "AWS::Serverless::LayerVersion" if _is_local(properties.get("ContentUri")):
                 properties["ContentUri"] = staging.folder(root / properties["ContentUri"])
+        resource["Properties"] = _with_includes(properties, root)
+
+
+def _with_includes(value: Any, root: Path) -> Any:
+    """The value with each AWS::Include in the place of the file that it names, as CloudFormation's macro does."""
+    match value:
+        case {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": str(location)}}}:
+            if not (root / location).is_file():
+                raise TemplateError(f"AWS::Include: there is no file {location}")
+            return yaml_parse((root / location).read_text())
+        case dict():
+            return {key: _with_includes(each, root) for key, each in value.items()}
+        case list():
+            return [_with_includes(each, root) for each in value]
+        case _:
+            return value
 
 
 def _is_local(address: Any) -> bool:

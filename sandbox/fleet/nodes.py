@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.fleet.replica import Replica
+from sandbox.fleet.shell import Hardware, NodeShell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,17 +23,19 @@ CLUSTER_TAG: Final = "standfast:cluster"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One instance and the replica that it runs."""
+    """One instance, the replica that it runs, and its shell; None where the nodes were given no folder for shells."""
 
     instance_id: str
     cluster_id: str
     replica: Replica
+    shell: NodeShell | None = None
 
 
 class Nodes:
     """Replicas for the InService instances of the groups. Not for several threads at once.
 
-    `ec2_client` and `autoscaling_client` are boto3 clients. `models` gives the model that a cluster serves.
+    `ec2_client` and `autoscaling_client` are boto3 clients. `models` gives the model that a cluster serves. Under
+    `shell_directory` each node has a shell with the GPUs of its instance type.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Nodes:
         engine_port: int = 8000,
         slots: int = 4,
         log_directory: Path | None = None,
+        shell_directory: Path | None = None,
     ) -> None:
         self._ec2 = ec2_client
         self._autoscaling = autoscaling_client
@@ -53,6 +57,7 @@ class Nodes:
         self._engine_port = engine_port
         self._slots = slots
         self._log_directory = log_directory
+        self._shell_directory = shell_directory
         self._nodes: dict[str, Node] = {}
 
     def follow(self) -> Self:
@@ -63,13 +68,13 @@ class Nodes:
         """
         instances = {instance["InstanceId"]: instance for instance in self._in_service()}
         for gone in self._nodes.keys() - instances.keys():
-            self._nodes.pop(gone).replica.close()
+            _end(self._nodes.pop(gone))
         new = [self._node(instance) for name, instance in instances.items() if name not in self._nodes]
         try:
             _start([node.replica for node in new])
         except BaseException:
             for node in new:
-                node.replica.close()
+                _end(node)
             raise
         self._nodes.update((node.instance_id, node) for node in new)
         return self
@@ -82,6 +87,11 @@ class Nodes:
         if not found:
             raise KeyError(f"no node has the tag {CLUSTER_TAG} = {cluster_id}")
         return found
+
+    def shell(self, instance_id: str) -> NodeShell | None:
+        """The shell of an instance, None where no agent could run anything."""
+        node = self._nodes.get(instance_id)
+        return None if node is None else node.shell
 
     def kill(self, cluster_id: str) -> None:
         """SIGKILL to every replica of the cluster. The instances stay."""
@@ -103,7 +113,7 @@ class Nodes:
     def close(self) -> None:
         """Ends all replicas. May be called again."""
         for node in self._nodes.values():
-            node.replica.close()
+            _end(node)
         self._nodes.clear()
 
     def __enter__(self) -> Self:
@@ -146,7 +156,23 @@ class Nodes:
             log=log,
             name=f"{cluster_id} {instance_id}",
         )
-        return Node(instance_id, cluster_id, replica)
+        return Node(instance_id, cluster_id, replica, self._shell(instance))
+
+    def _shell(self, instance: Mapping[str, Any]) -> NodeShell | None:
+        if self._shell_directory is None:
+            return None
+        types = self._ec2.describe_instance_types(InstanceTypes=[instance["InstanceType"]])["InstanceTypes"]
+        gpus = [
+            Hardware(gpu["Count"], f"{gpu['Manufacturer']} {gpu['Name']}", gpu["MemoryInfo"]["SizeInMiB"])
+            for gpu in types[0].get("GpuInfo", {}).get("Gpus", ())
+        ]
+        return NodeShell(self._shell_directory / instance["InstanceId"], gpus[0] if gpus else Hardware(count=0))
+
+
+def _end(node: Node) -> None:
+    node.replica.close()
+    if node.shell is not None:
+        node.shell.close()
 
 
 def _start(replicas: Sequence[Replica]) -> None:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from tests.template.documents import Document
 
 MACHINES = list(documents.STATE_MACHINES)
+NEVER_RAISED_BY_A_STEP = (errors.TransientError, errors.UnreadableReportError)
+"""The one is raised as one of its two kinds only; the other is of one node's report, and who reads reports goes on."""
 OURS = {
     name
     for name, value in vars(errors).items()
-    if inspect.isclass(value) and issubclass(value, errors.StandfastError) and value is not errors.TransientError
+    if inspect.isclass(value) and issubclass(value, errors.StandfastError) and value not in NEVER_RAISED_BY_A_STEP
 }
-"""All but TransientError, which is only ever raised as one of its two kinds. A Catch matches exact names."""
+"""A Catch matches exact names."""
 
 AWS = {
     # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and, for a function that was

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.aws.resources import Created, ResourceType, lowered, pick, tag_map
+from sandbox.aws.resources import Created, ResourceFailedError, ResourceType, lowered, pick, tag_map
 
 if TYPE_CHECKING:
     from sandbox.aws.resources import Context, Properties
@@ -189,6 +189,21 @@ def _document(context: Context, properties: Properties) -> Created:
     return Created(context.name)
 
 
+def _update_document(context: Context, created: Created, properties: Properties) -> Created:
+    """With `UpdateMethod: NewVersion` another content becomes the default version; else it wants another name."""
+    if properties.get("UpdateMethod") != "NewVersion":
+        raise ResourceFailedError("a document keeps its content without UpdateMethod: NewVersion")
+    content = properties["Content"]
+    answer = context.call(
+        "ssm", "update_document", Name=created.physical_id, DocumentVersion="$LATEST",
+        Content=content if isinstance(content, str) else json.dumps(content),
+        **{"DocumentFormat": "JSON", **pick(properties, "DocumentFormat", "TargetType")},
+    )  # fmt: skip
+    version = answer["DocumentDescription"]["DocumentVersion"]
+    context.call("ssm", "update_document_default_version", Name=created.physical_id, DocumentVersion=version)
+    return created
+
+
 def _log_group(context: Context, properties: Properties) -> Created:
     context.call(
         "logs", "create_log_group",
@@ -275,9 +290,9 @@ TYPES: Final = (
     ),
     ResourceType(
         "AWS::SSM::Document",
-        consumes=("Name", "Content.*", "Content", "DocumentType", "DocumentFormat", "TargetType", "Tags.*"),
-        inert={"UpdateMethod": "a document is not changed in place here"},
-        create=_document, name_property="Name",
+        consumes=("Name", "Content.*", "Content", "DocumentType", "DocumentFormat", "TargetType", "UpdateMethod",
+                  "Tags.*"),
+        create=_document, update=_update_document, name_property="Name",
     ),
     ResourceType(
         "AWS::Logs::LogGroup", consumes=("LogGroupName", "RetentionInDays", "KmsKeyId", "Tags.*"),

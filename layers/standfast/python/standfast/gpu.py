@@ -172,9 +172,12 @@ def _gone(report: NodeReport, expected: int | None) -> Iterator[str]:
 
 def _advised(report: NodeReport) -> Iterator[tuple[Advice, str]]:
     """What NVIDIA wants done about each GPU, and why."""
+    alike: dict[tuple[str, int, Advice], list[Xid]] = {}
     for xid in standing(report.xids):
-        if found := advice(xid):
-            yield found, f"{xid}{_wanted(found)}"
+        alike.setdefault((xid.pci, xid.code, advice(xid)), []).append(xid)
+    for (_, _, found), xids in alike.items():
+        if found:
+            yield found, f"{xids[-1]}{f', {len(xids)} of them' * (len(xids) > 1)}{_wanted(found)}"
     for gpu in report.gpus:
         yield from _advised_of(gpu)
 
