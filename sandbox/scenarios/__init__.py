@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
-from sandbox.scenarios import cluster_failover, engine_wedged
+from sandbox.scenarios import cascade, cluster_failover, engine_wedged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox.scenario import Scenario
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    module.SCENARIO.name: module.SCENARIO for module in (cluster_failover, engine_wedged)
+    module.SCENARIO.name: module.SCENARIO for module in (cluster_failover, engine_wedged, cascade)
 }
 TOUR: Final = "tour"
 TOUR_STOPS: Final = (
