@@ -153,6 +153,7 @@ def _environment() -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "none",
         **dict.fromkeys(
             (
+                "STANDFAST_FLEET",
                 "STANDFAST_TABLE",
                 "STANDFAST_REGION_TABLE",
                 "STANDFAST_FAILOVER_ARN",

@@ -87,9 +87,8 @@ def known_state(fleet: Mapping[str, Any]) -> KnownState:
 
 async def measure(state: KnownState, engine: str) -> dict[str, float]:
     """Let it get warm, then count passes and processor time."""
-    watch = Watch(
-        SCOPE, state, state, state, NoExecutions(), bootstrap.prober(engine), bootstrap.clock()
-    )  # fmt: skip
+    ports = (state, state, state, NoExecutions(), bootstrap.prober(engine), bootstrap.clock(), bootstrap.metrics())
+    watch = Watch(SCOPE, *ports)
     await watch.run(time.time() + WARM_SECONDS)
     spent = time.process_time()
     report = await watch.run(time.time() + MEASURED_SECONDS)

@@ -246,6 +246,20 @@ class FakeMessenger:
         self.events.append((detail_type, detail))
 
 
+class FakeMetrics:
+    """Remembers every figure: (moment, cluster id or empty, metrics, resolution)."""
+
+    def __init__(self) -> None:
+        self.put_at: list[tuple[float, str, Mapping[str, float], int]] = []
+
+    def put(self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", resolution: int = 60) -> None:
+        self.put_at.append((now, cluster_id, dict(metrics), resolution))
+
+    def values(self, name: str, cluster_id: str = "") -> list[float]:
+        """All values of one metric, in order."""
+        return [metrics[name] for _, of, metrics, _ in self.put_at if of == cluster_id and name in metrics]
+
+
 class FakeClock:
     """The running event loop's time (virtual in tests/virtual_time.py), counted from `origin`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import announcements, bootstrap, telling
+from standfast import announcements, bootstrap, evidence, telling
 from standfast.fleet import parse_input
 from standfast.steps import DrainStep
 
@@ -12,14 +12,16 @@ from standfast.steps import DrainStep
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was told, and whether it was new."""
     step = parse_input(DrainStep, event, "the Announce task")
-    announcement = announcements.completed(step) if step.may_change else announcements.held_back(step)
+    table, now = bootstrap.cluster_table(), bootstrap.clock().now()
+    seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
+    announcement = announcements.completed(step, seen) if step.may_change else announcements.held_back(step, seen)
     told = telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.failed_cluster_id,
-        incidents=bootstrap.cluster_table(),
+        incidents=table,
         messenger=bootstrap.messenger(),
-        now=bootstrap.clock().now(),
+        now=now,
     )
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

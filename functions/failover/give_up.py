@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, failover, telling
+from standfast import announcements, bootstrap, evidence, failover, telling
 from standfast.errors import FencedError
 from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
@@ -18,7 +18,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     step = parse_input(GiveUpStep, event, "the GiveUp task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     retry_at = _give_back(step, table, table, now) if step.may_change else None
-    announcement = announcements.gave_up(step, retry_at)
+    seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
+    announcement = announcements.gave_up(step, retry_at, seen)
     told = telling.tell(
         announcement,
         incident_id=step.incident_id,

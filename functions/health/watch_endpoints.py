@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap
+from standfast.invocation import end_of_work
 from standfast.watch import Watch, WatchReport
 
-RESERVE_SECONDS = 8
-"""Kept back from the function's time-out, so that what is under way ends in order."""
-
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's time-out."""
-        ...
+if TYPE_CHECKING:
+    from standfast.invocation import Context
 
 
 def handler(_event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Answer how many passes were made and what was started."""
-    until = bootstrap.clock().now() + context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
-    return asdict(asyncio.run(_watch(until)))
+    return asdict(asyncio.run(_watch(end_of_work(context, bootstrap.clock()))))
 
 
 async def _watch(until: float) -> WatchReport:
@@ -38,5 +30,6 @@ async def _watch(until: float) -> WatchReport:
         executions=bootstrap.executions(),
         prober=bootstrap.prober(engine),
         clock=bootstrap.clock(),
+        metrics=bootstrap.metrics(),
     )
     return await watch.run(until)

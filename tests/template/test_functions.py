@@ -22,7 +22,14 @@ ASYNCHRONOUS = sorted(
     {target(schedule["Target"]["Arn"]) for schedule in SCHEDULES.values()}
     | {target(each["Arn"]) for rule in RULES.values() for each in rule["Targets"]}
 )
-PROBING = {"WatchEndpointsFunction", "ProbeStandbysFunction", "CheckDrainFunction", "VerifyServingFunction"}
+PROBING = {
+    "CheckDrainFunction",
+    "HandleAlarmFunction",
+    "ProbeStandbysFunction",
+    "VerifyServingFunction",
+    "WatchEndpointsFunction",
+    "WatchRegionsFunction",
+}
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
 
 
@@ -89,17 +96,19 @@ def test_a_function_times_out_before_the_task_that_waits_for_it(state: str, func
 def test_an_invocation_that_failed_is_kept(name: str) -> None:
     config = INVOKE_CONFIGS[name]
     assert target(config["DestinationConfig"]["OnFailure"]["Destination"]) == "Undelivered"
-    # The next minute asks anew, but for the reconciler: it is handed executions that ended, and must not miss one.
-    assert config["MaximumRetryAttempts"] == (2 if name == "ReconcileFunction" else 0)
+    # The next minute asks anew; an execution that ended and an alarm that went off come once, and must not be missed.
+    assert config["MaximumRetryAttempts"] == (2 if name in {"ReconcileFunction", "HandleAlarmFunction"} else 0)
 
 
 def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> None:
-    assert ASYNCHRONOUS == [
+    assert set(ASYNCHRONOUS) == {
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",
+        "HandleAlarmFunction",
         "ReconcileFunction",
         "WatchEndpointsFunction",
-    ]
+        "WatchRegionsFunction",
+    }
 
 
 @pytest.mark.parametrize(

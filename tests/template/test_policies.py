@@ -39,9 +39,9 @@ TABLE_METHODS: dict[str, set[str]] = {
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
     # .reconcile and .overload.
     "configuration.apply_config": {"read_config", "read", "write_config", "create"},
-    "failover.announce": {"outcome", "record"},
+    "failover.announce": {"view", "outcome", "record"},
     "failover.check_drain": {"view"},
-    "failover.give_up": {"read", "read_config", "release", "outcome", "record"},
+    "failover.give_up": {"view", "read", "read_config", "release", "outcome", "record"},
     "failover.probe_standbys": {"view"},
     "failover.quarantine": {"read", "write_desired"},
     "failover.readmit_cluster": {"read_config", "read", "grant", "write_desired", "release"},
@@ -53,14 +53,18 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.take_lease": {"view", "read", "grant"},
     "failover.verify_serving": {"view"},
     "health.discover_replicas": {"read_config", "write_replicas"},
+    "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
     "configuration.set_switch": {"read_switch", "write_switch"},
+    "failover.announce": {"sights"},
+    "failover.give_up": {"sights"},
     "failover.reconcile": {"read_switch"},
     "failover.take_lease": {"read_switch"},
+    "health.handle_alarm": {"glance_at_switch"},
     "health.watch_endpoints": {"glance_at_switch"},
     "region.watch_regions": {"write_sight"},
 }
@@ -80,6 +84,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "failover.shift_traffic": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
     "failover.take_lease": {"states:DescribeExecution"},
     "health.discover_replicas": {"ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"},
+    "health.handle_alarm": {"states:StartExecution"},
     "health.watch_endpoints": {"states:StartExecution"},
 }
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
-from standfast import announcements
+from standfast import announcements, evidence
 from standfast.announcements import Announcement, Urgency
+from standfast.errors import UnavailableError
+from standfast.health import Verdict
+from standfast.ports import Sight
 from standfast.steps import DrainStep, GiveUpStep
 from standfast.telling import tell
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
-from tests.fakes import FakeClusterTable, FakeMessenger
+from tests.fakes import FakeClusterTable, FakeMessenger, FakeRegionTable
 
 PLAN = {
     "mode": "failover",
@@ -51,10 +55,63 @@ def test_a_completed_failover_says_what_an_on_caller_needs() -> None:
         "Since: 2027-01-15 07:59:58.0 UTC, detected 2027-01-15 08:00:00.0 UTC by watch.",
         f"all traffic of {SCOPE} went to {STANDBY} at 2027-01-15 08:00:01.2 UTC, 1.2 s after detection",
         "Mind: too small.",
-        f"{ACTIVE} is quarantined and takes no traffic. Mend it, then invoke the readmit-cluster function",
+        f"1. mend {ACTIVE}: it is quarantined and takes no traffic.\n2. invoke the readmit-cluster function",
         f"Execution: {EXECUTION}",
     ):
         assert words in said.text
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "host"),
+    [
+        ("aws", "us-east-1", "us-east-1.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
+    ],
+)
+def test_a_page_links_to_the_execution_in_the_console(partition: str, region: str, host: str) -> None:
+    arn = EXECUTION.replace("arn:aws:", f"arn:{partition}:").replace("us-east-1", region)
+    said = announcements.completed(drained(execution_arn=arn))
+    assert f"In the console: https://{host}/states/home?region={region}#/v2/executions/details/{arn}" in said.text
+
+
+@pytest.mark.parametrize(
+    "announcement",
+    [
+        lambda seen: announcements.completed(drained(), seen),
+        lambda seen: announcements.held_back(drained(may_change=False, held_back="why"), seen),
+        lambda seen: announcements.gave_up(given_up(), NOW + 60, seen),
+    ],
+    ids=["completed", "held back", "gave up"],
+)
+def test_a_page_lists_the_evidence(announcement: Callable[[list[str]], Announcement]) -> None:
+    assert (
+        "The evidence:\n- use1-a is dead\n- use1-b is well\n" in announcement(["use1-a is dead", "use1-b is well"]).text
+    )
+    assert "The evidence" not in announcement([]).text
+
+
+def test_evidence_is_what_the_watch_found_and_how_it_looks_from_outside() -> None:
+    dead = builders.assessment(ACTIVE, Verdict.UNHEALTHY, "0 of 4 replicas pass", assessed_at=NOW - 3)
+    table = FakeClusterTable(builders.view(assessments={ACTIVE: dead}))
+    regions = FakeRegionTable(builders.switch())
+    regions.write_sight(Sight("us-east-2", SCOPE, Verdict.UNHEALTHY, "2 probes failed", NOW - 1))
+    regions.write_sight(Sight("us-west-2", SCOPE, Verdict.HEALTHY, "it was, once", NOW - 3600))
+    regions.write_sight(Sight("us-east-2", "eu-west-1", Verdict.HEALTHY, "another Region", NOW))
+    assert evidence.gather(SCOPE, table, regions, NOW) == [
+        "use1-a is unhealthy, 3 s ago: 0 of 4 replicas pass",
+        "from us-east-2 us-east-1 looks unhealthy, 1 s ago: 2 probes failed",
+    ]
+
+
+def test_evidence_that_cannot_be_read_keeps_nobody_from_being_told() -> None:
+    table, regions = FakeClusterTable(builders.view()), FakeRegionTable(builders.switch())
+    table.faults.fail("view", UnavailableError("no answer"))
+    regions.faults.fail("sights", UnavailableError("cut off"))
+    assert evidence.gather(SCOPE, table, regions, NOW) == [
+        "what the watch found cannot be read: no answer",
+        "how us-east-1 looks from other Regions cannot be read: cut off",
+    ]
 
 
 def test_what_was_held_back_says_that_nothing_was_changed_and_why() -> None:

@@ -9,14 +9,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from standfast.errors import AccessDeniedError, CorruptStateError, ThrottledError, UnavailableError
+from standfast.failover import StartAction, StartDecision
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress
 from standfast.health import Outcome, Verdict
+from standfast.observation import PROBE_HEADER
 from standfast.ports import View
-from standfast.watch import PROBE_HEADER, Watch, WatchReport
+from standfast.watch import Watch, WatchReport
 from tests import virtual_time
 from tests.builders import (
     ACTIVE,
@@ -41,6 +44,7 @@ from tests.fakes import (
     FakeClock,
     FakeClusterTable,
     FakeExecutions,
+    FakeMetrics,
     FakeProber,
     FakeRegionTable,
 )
@@ -59,9 +63,14 @@ class World:
         self.table = FakeClusterTable(known or view())
         self.regions = FakeRegionTable(switch(automation))
         self.executions = FakeExecutions()
+        self.metrics = FakeMetrics()
 
     def watch(self) -> Watch:
-        return Watch(SCOPE, self.table, self.regions, self.table, self.executions, self.prober, self.clock)
+        return self.watch_for("watch")
+
+    def watch_for(self, trigger: str) -> Watch:
+        ports = (self.table, self.regions, self.table, self.executions, self.prober, self.clock, self.metrics)
+        return Watch(SCOPE, *ports, trigger=trigger)
 
     def begin(self, seconds: float = 60.0) -> asyncio.Task[WatchReport]:
         return asyncio.create_task(self.watch().run(self.clock.now() + seconds))
@@ -602,3 +611,113 @@ def test_a_fleet_that_is_configured_anew_is_watched_by_the_new_configuration() -
 
     world = play(script)
     assert world.started_after(3.5) >= 4.0
+
+
+# What alarms look at
+
+
+def test_the_watch_counts_its_passes_every_five_seconds() -> None:
+    async def script(world: World) -> None:
+        await world.begin(21)
+
+    world = play(script)
+    moments = [at for at, cluster_id, _, _ in world.metrics.put_at if not cluster_id]
+    assert all(4.4 <= later - earlier <= 5.6 for earlier, later in pairwise(moments))
+    assert 19 <= sum(world.metrics.values("WatchPasses")) <= 21
+    assert set(world.metrics.values("ActiveDown")) == {0}
+    assert set(world.metrics.values("ReplicasPassing", ACTIVE)) == {4}
+    assert {resolution for _, _, _, resolution in world.metrics.put_at} == {1}
+
+
+def test_a_dead_active_cluster_is_a_figure_within_five_seconds_of_the_verdict() -> None:
+    world = breaks(World.die, 3.5)
+    assert world.metrics.values("ActiveDown")[-1] == 1
+    assert world.metrics.values("ReplicasPassing", ACTIVE)[-1] == 0
+
+
+def test_a_dead_standby_is_not_the_active_cluster() -> None:
+    def standby_dies(world: World) -> None:
+        world.replicas(REFUSES, STANDBY, 2)
+        world.entry(BAD_GATEWAY, STANDBY)
+
+    assert set(breaks(standby_dies, 3.5).metrics.values("ActiveDown")) == {0}
+
+
+def test_a_blind_watch_says_that_it_still_watches() -> None:
+    def loses_the_table(world: World) -> None:
+        world.table.faults.fail("view", UnavailableError("no answer"))
+
+    assert sum(breaks(loses_the_table, 3.5, 20).metrics.values("WatchPasses")) >= 18
+
+
+# The second way in
+
+
+def look(prepare: Callable[[World], None], world: World | None = None) -> tuple[World, StartDecision]:
+    decisions: list[StartDecision] = []
+
+    async def script(world: World) -> None:
+        prepare(world)
+        decisions.append(await world.watch_for("alarm standfast-watch-silent").look(world.clock.now() + 8))
+
+    return play(script, world), decisions[0]
+
+
+def test_a_look_at_a_healthy_fleet_ends_after_two_passes_and_starts_nothing() -> None:
+    world, decision = look(lambda _: None)
+    assert (decision.action, world.executions.started) == (StartAction.NONE, {})
+    assert "use1-a is healthy" in decision.reason
+    assert world.table.known.assessments[STANDBY].verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("fault", [World.die, World.wedge], ids=["dead", "wedged"])
+def test_a_look_at_a_dead_cluster_starts_the_execution_that_the_watch_would_start(
+    fault: Callable[[World], None],
+) -> None:
+    world, decision = look(fault)
+    assert decision.action is StartAction.START
+    ((name, payload),) = world.executions.started.items()
+    assert (name, payload["trigger"]) == (NAME, "alarm standfast-watch-silent")
+    assert payload["incident_id"] == "us-east-1-use1-a-v7"
+
+
+def test_what_a_look_saw_is_written_so_that_a_standby_is_proven_without_the_watch() -> None:
+    world, _ = look(World.die)
+    written = world.table.known.assessments
+    assert (written[ACTIVE].verdict, written[STANDBY].verdict) == (Verdict.UNHEALTHY, Verdict.HEALTHY)
+
+
+def test_both_ways_in_make_one_execution() -> None:
+    async def script(world: World) -> None:
+        run = world.begin(10)
+        await asyncio.sleep(3.5)
+        world.die()
+        await world.watch_for("alarm standfast-active-down").look(world.clock.now() + 8)
+        await run
+
+    world = play(script)
+    assert list(world.executions.started) == [NAME]
+    assert set(world.executions.refused) == {NAME}
+
+
+def test_a_look_while_another_execution_is_at_work_ends_at_once() -> None:
+    world, decision = look(World.die, World(view(record(held=lease(4, EXECUTION)))))
+    assert (decision.action, world.executions.started) == (StartAction.HOLD, {})
+
+
+def test_a_blind_look_starts_nothing() -> None:
+    """The state table is the control: who cannot reach it does not know whether the fleet or itself is cut off."""
+
+    async def script(world: World) -> None:
+        world.table.faults.fail("view", UnavailableError("no answer"))
+        world.die()
+        with pytest.raises(UnavailableError):
+            await world.watch_for("alarm").look(world.clock.now() + 8)
+
+    assert not play(script).executions.started
+
+
+def test_an_alarm_about_slow_replicas_starts_nothing() -> None:
+    world, decision = look(lambda world: world.wedge(lambda now: now))
+    assert (decision.action, world.executions.started) == (StartAction.NONE, {})
+    assert "saturated, not dead" in decision.reason

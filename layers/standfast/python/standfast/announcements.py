@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from standfast.traffic import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from standfast.ports import ScopeRecord
     from standfast.steps import Caught, DrainStep, GiveUpStep
 
@@ -36,7 +38,7 @@ class Announcement:
     outcome: str
 
 
-def completed(step: DrainStep) -> Announcement:
+def completed(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
     """The traffic moved, was proven to be served, and the failed cluster is quarantined."""
     chosen = step.selection.cluster_id
     lines = [
@@ -49,18 +51,17 @@ def completed(step: DrainStep) -> Announcement:
     ]
     if step.selection.overload:
         lines.append(f"Mind: {step.selection.overload}.")
-    lines += [
-        (
-            f"What is left to do: {step.failed_cluster_id} is quarantined and takes no traffic. Mend it, then invoke "
-            f"the readmit-cluster function with its id; until then {step.scope_id} may be without a standby."
-        ),
-        f"Execution: {step.execution_arn}",
-    ]
+    lines += _listed("The evidence", evidence)
+    lines += _steps(
+        f"mend {step.failed_cluster_id}: it is quarantined and takes no traffic.",
+        f"invoke the readmit-cluster function with its id; until then {step.scope_id} may be without a standby.",
+    )
+    lines += _links(step.execution_arn)
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed, {chosen} serves"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverCompleted", f"completed: {chosen}")
 
 
-def held_back(step: DrainStep) -> Announcement:
+def held_back(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
     """Nothing was changed: a preflight, or the switch says observe."""
     chosen = step.selection.cluster_id
     if step.mode == "preflight":
@@ -72,17 +73,18 @@ def held_back(step: DrainStep) -> Announcement:
         f"Since: {at(step.failed_since)}.",
         f"What would have been done: all traffic to {chosen}; {step.selection.reason}.",
         f"Nothing was changed: {step.held_back}.",
-        (
-            "What is left to do: move the traffic yourself, or set the switch to run (set-switch function): the next "
-            "pass of the watch then fails over."
+        *_listed("The evidence", evidence),
+        *_steps(
+            "move the traffic yourself, or set the switch to run (set-switch function): the next pass of the watch "
+            "then fails over.",
         ),
-        f"Execution: {step.execution_arn}",
+        *_links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed, nothing was changed"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverHeldBack", f"held back: {chosen}")
 
 
-def gave_up(step: GiveUpStep, retry_at: float | None) -> Announcement:
+def gave_up(step: GiveUpStep, retry_at: float | None, evidence: Sequence[str] = ()) -> Announcement:
     """A failover or a preflight did not come to its end."""
     why = cause_in_words(step.error)
     if step.mode == "preflight":
@@ -94,10 +96,13 @@ def gave_up(step: GiveUpStep, retry_at: float | None) -> Announcement:
         f"Since: {at(step.failed_since)}, detected {at(step.detected_at)} by {step.trigger}.",
         f"The failover did not succeed: {why}",
         f"The traffic {_where(step)}.",
-        "What is left to do: "
-        + (f"the next attempt may start at {at(retry_at)}; " if retry_at else "")
-        + "look at the execution and at the clusters.",
-        f"Execution: {step.execution_arn}",
+        *_listed("The evidence", evidence),
+        *_steps(
+            "look at the execution: the state that failed holds the whole error.",
+            "look at the clusters; Standfast does not mend them.",
+            *([f"the next attempt may start at {at(retry_at)}, by itself."] if retry_at else []),
+        ),
+        *_links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed and the failover did not succeed"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", f"failed: {step.error.error}")
@@ -113,7 +118,8 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
         ),
         "What was done: its lease was released"
         + (f"; the next attempt may start at {at(retry_at)}." if retry_at else "; it held none."),
-        "What is left to do: look at the execution. If the active cluster is still down, the watch tries again.",
+        *_steps("look at the execution. If the active cluster is still down, the watch tries again."),
+        *_links(execution_arn),
     ]
     subject = f"{record.scope_id}: a failover ended half-way ({status})"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", "ended half-way")
@@ -138,6 +144,33 @@ def cause_in_words(caught: Caught) -> str:
 def at(moment: float) -> str:
     """A moment for people: UTC, to the tenth of a second."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-5] + " UTC"
+
+
+_CONSOLES = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+}
+
+
+def console_link(execution_arn: str) -> str:
+    """The page of an execution in the Step Functions console. Each partition has a console of its own."""
+    _, partition, _, region, *_ = execution_arn.split(":")
+    prefix = f"{region}." if partition == "aws" else ""
+    host = prefix + _CONSOLES.get(partition, _CONSOLES["aws"])
+    return f"https://{host}/states/home?region={region}#/v2/executions/details/{execution_arn}"
+
+
+def _listed(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}:", *(f"- {line}" for line in lines)] if lines else []
+
+
+def _steps(*steps: str) -> list[str]:
+    return ["What is left to do:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+def _links(execution_arn: str) -> list[str]:
+    return [f"Execution: {execution_arn}", f"In the console: {console_link(execution_arn)}"]
 
 
 def _where(step: GiveUpStep) -> str:

@@ -16,7 +16,7 @@ from standfast.settings import Settings
 if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
     from standfast.aws.region_table import RegionTable
-    from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Prober
+    from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Metrics, Prober
 
 
 @cache
@@ -71,6 +71,14 @@ def messenger() -> Messenger:
     from standfast.aws.messenger import Topics
 
     return Topics(settings().pages_arn, settings().notices_arn, settings().event_bus)
+
+
+@cache
+def metrics() -> Metrics:
+    """Figures for CloudWatch."""
+    from standfast.emf import EmbeddedMetrics
+
+    return EmbeddedMetrics(settings().fleet, settings().region)
 
 
 def prober(engine: str) -> Prober:

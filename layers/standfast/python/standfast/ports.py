@@ -275,6 +275,14 @@ class Prober(Protocol):
         ...
 
 
+class Metrics(Protocol):
+    """Figures for CloudWatch, by fleet and Region, or by cluster too. Never raises; a figure may be lost."""
+
+    def put(self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", resolution: int = 60) -> None:
+        """Give the metrics, name -> value, of this moment. `resolution` is 1 or 60 s."""
+        ...
+
+
 class Clock(Protocol):
     """The time."""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from standfast.errors import StandfastError
 from standfast.health import Verdict, judge_entry
+from standfast.observation import REMEMBERED
 from standfast.ports import Sight
-from standfast.watch import PASS_SECONDS, REMEMBERED, WatchReport
+from standfast.watch import PASS_SECONDS, WatchReport
 
 if TYPE_CHECKING:
     from standfast.fleet import FleetConfig

@@ -17,6 +17,7 @@ class Settings:
     """Names and ARNs of one Region's stack. `region` is the scope id too."""
 
     region: str
+    fleet: str
     table: str
     region_table: str
     failover_arn: str
@@ -30,6 +31,7 @@ class Settings:
         source = os.environ if environment is None else environment
         names = {
             "region": "AWS_REGION",
+            "fleet": "STANDFAST_FLEET",
             "table": "STANDFAST_TABLE",
             "region_table": "STANDFAST_REGION_TABLE",
             "failover_arn": "STANDFAST_FAILOVER_ARN",

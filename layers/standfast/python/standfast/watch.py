@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from standfast.emf import HIGH_RESOLUTION
 from standfast.errors import StandfastError, TransientError
 from standfast.failover import StartAction, StartDecision, decide_start
-from standfast.fleet import Automation
-from standfast.health import Assessment, EndpointProbe, Evidence, Verdict, assess
+from standfast.fleet import Automation, Role
+from standfast.health import Verdict
+from standfast.observation import Observation
 from standfast.ports import Switch
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Coroutine, Mapping
 
-    from standfast.ports import Clock, EvidenceStore, Executions, Prober, SwitchStore, View, WatchStore
+    from standfast.health import Assessment
+    from standfast.ports import Clock, EvidenceStore, Executions, Metrics, Prober, SwitchStore, View, WatchStore
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0
@@ -29,17 +31,15 @@ WRITE_SECONDS = 5.0
 
 It is written by the pass that comes nearest to it.
 """
-REMEMBERED = 12
-"""Probes kept per path: more than the largest M of M-of-N."""
-UNDER_WAY = 3
-"""Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
+METRIC_SECONDS = 5.0
+"""Alarms look at periods of 10 s: each holds a figure even when a pass is late."""
+SETTLED_PASSES = 2
+"""Good passes after which a look has seen enough."""
 VIEW_SECONDS = 2.0
 """How long a pass waits for the state table: the probes must go on while it hangs."""
 START_AGAIN_SECONDS = 20.0
 """An execution takes the lease within a second or two; TakeLease and its retries give up before this."""
 MINUTE_SECONDS = 60.0
-PROBE_HEADER = "x-standfast-probe"
-"""The header that the entry's probe rules route by; its value is the cluster id."""
 
 logger = logging.getLogger("standfast.watch")
 
@@ -54,19 +54,6 @@ class WatchReport:
     started: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
-    """One thing that is probed: a replica, or a cluster through the entry."""
-
-    cluster_id: str
-    replica_id: str
-    url: str
-
-    @property
-    def is_entry(self) -> bool:
-        return not self.replica_id
-
-
 class Watch:
     """One run of the watch over one scope."""
 
@@ -79,16 +66,20 @@ class Watch:
         executions: Executions,
         prober: Prober,
         clock: Clock,
+        metrics: Metrics,
+        trigger: str = "watch",
     ) -> None:
         self._scope_id = scope_id
         self._store = store
         self._switches = switches
         self._evidence = evidence
         self._executions = executions
-        self._prober = prober
+        self._observation = Observation(scope_id, prober, self._judge)
         self._clock = clock
-        self._probes: dict[_Path, deque[EndpointProbe]] = {}
-        self._under_way: dict[_Path, int] = defaultdict(int)
+        self._metrics = metrics
+        self._trigger = trigger
+        self._unpublished = 0
+        self._published_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._view: View | None = None
         self._switch = Switch(Automation.OBSERVE, "the switch was not read yet", "", 0.0)
@@ -96,6 +87,7 @@ class Watch:
         self._written: dict[str, tuple[Verdict, float]] = {}
         self._said: dict[str, str] = {}
         self._started: dict[str, float] = {}
+        self._decision = StartDecision(StartAction.NONE, "nothing was looked at yet")
 
     async def run(self, until: float) -> WatchReport:
         """Watch until a later run has the watch, or until the given time. Raises what the first view raises."""
@@ -108,19 +100,47 @@ class Watch:
             if passes and await self._is_relieved(generation):
                 reason = "a later run has the watch"
                 break
-            first_probes = self._begin_pass(self._view)
+            first_probes = self._observation.begin_pass(self._view, self._spawn)
             if passes == 0:
                 await asyncio.wait(first_probes)
                 await asyncio.to_thread(self._store.take_over, generation)
             passes += 1
             self._judge()
             self._spawn(self._write())
+            self._publish()
             next_pass = max(next_pass + PASS_SECONDS, self._clock.now())
             await self._clock.sleep(max(0.0, next_pass - self._clock.now()))
         await self._finish()
         return WatchReport(generation, passes, reason, tuple(sorted(self._started)))
 
+    async def look(self, until: float) -> StartDecision:
+        """Look until it is settled what to do, or until the given time, beside a watch that may run or not.
+
+        A second way in: it takes its own evidence, decides by the same rules and starts the same execution by name, so
+        that it does no harm where the watch has done it already. What it saw is written, for whoever proves a standby.
+        """
+        self._view = await asyncio.to_thread(self._store.view)
+        await self._read_switch()
+        good = 0
+        while good < SETTLED_PASSES and not self._started and self._clock.now() < until:
+            began = self._clock.now()
+            if probing := self._observation.begin_pass(self._view, self._spawn):
+                await asyncio.wait(probing, timeout=PASS_SECONDS)
+            decision = self._judge()
+            good = good + 1 if decision.action is StartAction.NONE and self._observation.all_answered else 0
+            if decision.action is StartAction.HOLD:
+                break
+            await self._clock.sleep(max(0.0, began + PASS_SECONDS - self._clock.now()))
+            await self._read_view()
+        await self._write()
+        await self._finish()
+        return self._decision
+
     async def _is_relieved(self, generation: int) -> bool:
+        await self._read_view()
+        return self._controls_pass and self._view is not None and self._view.relay > generation
+
+    async def _read_view(self) -> None:
         """Read the view anew; this read is also the control probe that tells a blind watch from a dead fleet."""
         try:
             async with asyncio.timeout(VIEW_SECONDS):
@@ -129,13 +149,12 @@ class Watch:
             if self._controls_pass:
                 logger.warning("the state table does not answer: blind until it does: %s", error)
             self._controls_pass = False
-            return False
+            return
         except StandfastError:
             logger.exception("the state cannot be read; the watch goes on by what it knew")
-            return False
+            return
         self._controls_pass = True
         await self._read_switch()
-        return self._view.relay > generation
 
     async def _read_switch(self) -> None:
         """What was last known stands while it cannot be read; before it was ever read, nothing is changed."""
@@ -145,70 +164,16 @@ class Watch:
         except (StandfastError, TimeoutError) as error:
             logger.warning("the switch cannot be read, it stays at %s: %s", self._switch.automation, error)
 
-    def _begin_pass(self, view: View) -> list[asyncio.Task[None]]:
-        paths = list(_paths(self._scope_id, view))
-        self._probes = {path: self._probes.get(path, deque(maxlen=REMEMBERED)) for path in paths}
-        return [self._spawn(self._probe(path, view)) for path in paths if self._under_way[path] < UNDER_WAY]
-
-    async def _probe(self, path: _Path, view: View) -> None:
-        """Probe once; a first failure is asked again at once, not a second later.
-
-        The engine's counter is read once a probe has failed or is late: what moved between two readings tells a
-        saturated engine from a wedged one. A probe that ends after its path is gone is forgotten with the path.
-        """
-        model = view.applied.config.model
-        headers = {PROBE_HEADER: path.cluster_id} if path.is_entry else None
-        known = self._probes[path]
-        self._under_way[path] += 1
-        try:
-            for _ in range(2):
-                suspect = bool(known) and not known[-1].passed
-                late = self._under_way[path] > 1
-                probe = await self._prober.ask(
-                    path.url,
-                    model.name,
-                    model.canary,
-                    headers=headers,
-                    progress=(suspect or late) and not path.is_entry,
-                )
-                first_failure = not probe.passed and not suspect
-                known.append(probe)
-                if not probe.passed:
-                    self._judge()
-                if not first_failure:
-                    break
-        finally:
-            self._under_way[path] -= 1
-
     def assessments(self) -> dict[str, Assessment]:
         """Cluster id -> the judgement of all that was probed so far."""
         if self._view is None:
             return {}
-        config = self._view.applied.config
-        region = config.region(self._scope_id)
-        return {
-            cluster_id: assess(
-                cluster_id, self._known_of(cluster_id), cluster.replicas, config.detection, self._clock.now()
-            )
-            for cluster_id, cluster in sorted(region.clusters.items())
-        }
+        return self._observation.assessments(self._view, self._clock.now(), controls_pass=self._controls_pass)
 
-    def _known_of(self, cluster_id: str) -> Evidence:
-        paths = [path for path in self._probes if path.cluster_id == cluster_id]
-        return Evidence(
-            replicas={path.replica_id: self._in_order(path) for path in paths if not path.is_entry},
-            entry=[probe for path in paths if path.is_entry for probe in self._in_order(path)],
-            controls_pass=self._controls_pass,
-        )
-
-    def _in_order(self, path: _Path) -> list[EndpointProbe]:
-        """Overlapping probes end out of order; they are judged in the order in which they were asked."""
-        return sorted(self._probes[path], key=lambda probe: probe.started_at)
-
-    def _judge(self) -> None:
+    def _judge(self) -> StartDecision:
         """Decide on what is known now, and start a failover when it is called for."""
         if self._view is None:
-            return
+            return self._decision
         assessments = self.assessments()
         decision = decide_start(
             self._scope_id, self._view.scope, assessments, self._switch.automation, self._clock.now()
@@ -217,6 +182,8 @@ class Watch:
         if decision.action is StartAction.START and (name := self._next_name(decision.execution_name)):
             self._started[name] = self._clock.now()
             self._spawn(self._start(name, decision, assessments[decision.failed_cluster_id]))
+        self._decision = decision
+        return decision
 
     def _next_name(self, name: str) -> str | None:
         """The name to start under now, or None while an earlier start may still take the lease.
@@ -240,7 +207,7 @@ class Watch:
             "reason": decision.reason,
             "failed_since": assessment.since or assessment.assessed_at,
             "detected_at": self._clock.now(),
-            "trigger": "watch",
+            "trigger": self._trigger,
         }
         try:
             started = await asyncio.to_thread(self._executions.start_failover, name, payload)
@@ -284,6 +251,21 @@ class Watch:
                 self._written.pop(assessment.cluster_id, None)
             logger.warning("assessments were not written, the next pass tries again: %s", error)
 
+    def _publish(self) -> None:
+        """What alarms look at: that the watch watches, whether the active cluster is down, how many replicas pass."""
+        now = self._clock.now()
+        self._unpublished += 1
+        if self._view is None or now - self._published_at < METRIC_SECONDS - PASS_SECONDS / 2:
+            return
+        assessments = self.assessments()
+        active = assessments.get(self._view.scope.desired.cluster_with(Role.ACTIVE) or "")
+        down = active is not None and active.verdict is Verdict.UNHEALTHY
+        self._metrics.put({"WatchPasses": self._unpublished, "ActiveDown": int(down)}, now, resolution=HIGH_RESOLUTION)
+        for cluster_id, assessment in assessments.items():
+            figures = {"ReplicasPassing": assessment.passing, "ReplicasExpected": assessment.expected}
+            self._metrics.put(figures, now, cluster_id=cluster_id, resolution=HIGH_RESOLUTION)
+        self._unpublished, self._published_at = 0, now
+
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -300,11 +282,3 @@ class Watch:
         """Wait for what is under way, and for what that begins: a failover that was decided is started."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-
-def _paths(scope_id: str, view: View) -> Iterable[_Path]:
-    region = view.applied.config.region(scope_id)
-    for cluster_id in sorted(region.clusters):
-        for address in view.replicas.get(cluster_id, ()):
-            yield _Path(cluster_id, address.replica_id, address.url)
-        yield _Path(cluster_id, "", region.entry.url)

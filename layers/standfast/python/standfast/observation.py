@@ -1,0 +1,126 @@
+"""What is known of a scope's paths: a canary to each replica and through the entry, and what came of the last ones.
+
+Probes overlap: a pass may begin before the probes of the pass before have ended.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from standfast.health import Assessment, EndpointProbe, Evidence, assess
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from standfast.ports import Prober, View
+
+REMEMBERED = 12
+"""Probes kept per path: more than the largest M of M-of-N."""
+UNDER_WAY = 3
+"""Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
+PROBE_HEADER = "x-standfast-probe"
+"""The header that the entry's probe rules route by; its value is the cluster id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One thing that is probed: a replica, or a cluster through the entry."""
+
+    cluster_id: str
+    replica_id: str
+    url: str
+
+    @property
+    def is_entry(self) -> bool:
+        return not self.replica_id
+
+
+class Observation:
+    """The probes of one scope. `failed` is called after each probe that failed: the verdict may have changed."""
+
+    def __init__(self, scope_id: str, prober: Prober, failed: Callable[[], object]) -> None:
+        self._scope_id = scope_id
+        self._prober = prober
+        self._failed = failed
+        self._probes: dict[Path, deque[EndpointProbe]] = {}
+        self._under_way: dict[Path, int] = defaultdict(int)
+
+    def begin_pass(
+        self, view: View, spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+    ) -> list[asyncio.Task[None]]:
+        """Begin a probe of every path that is not waiting for several already."""
+        paths = list(_paths(self._scope_id, view))
+        self._probes = {path: self._probes.get(path, deque(maxlen=REMEMBERED)) for path in paths}
+        return [spawn(self._probe(path, view)) for path in paths if self._under_way[path] < UNDER_WAY]
+
+    async def _probe(self, path: Path, view: View) -> None:
+        """Probe once; a first failure is asked again at once, not a second later.
+
+        The engine's counter is read once a probe has failed or is late: what moved between two readings tells a
+        saturated engine from a wedged one. A probe that ends after its path is gone is forgotten with the path.
+        """
+        model = view.applied.config.model
+        headers = {PROBE_HEADER: path.cluster_id} if path.is_entry else None
+        known = self._probes[path]
+        self._under_way[path] += 1
+        try:
+            for _ in range(2):
+                suspect = bool(known) and not known[-1].passed
+                late = self._under_way[path] > 1
+                probe = await self._prober.ask(
+                    path.url,
+                    model.name,
+                    model.canary,
+                    headers=headers,
+                    progress=(suspect or late) and not path.is_entry,
+                )
+                first_failure = not probe.passed and not suspect
+                known.append(probe)
+                if not probe.passed:
+                    self._failed()
+                if not first_failure:
+                    break
+        finally:
+            self._under_way[path] -= 1
+
+    def assessments(self, view: View, now: float, *, controls_pass: bool) -> dict[str, Assessment]:
+        """Cluster id -> the judgement of all that was probed so far."""
+        config = view.applied.config
+        return {
+            cluster_id: assess(
+                cluster_id,
+                self._known_of(cluster_id, controls_pass=controls_pass),
+                cluster.replicas,
+                config.detection,
+                now,
+            )
+            for cluster_id, cluster in sorted(config.region(self._scope_id).clusters.items())
+        }
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether the last probe of every path passed."""
+        return all(probes and probes[-1].passed for probes in self._probes.values())
+
+    def _known_of(self, cluster_id: str, *, controls_pass: bool) -> Evidence:
+        paths = [path for path in self._probes if path.cluster_id == cluster_id]
+        return Evidence(
+            replicas={path.replica_id: self._in_order(path) for path in paths if not path.is_entry},
+            entry=[probe for path in paths if path.is_entry for probe in self._in_order(path)],
+            controls_pass=controls_pass,
+        )
+
+    def _in_order(self, path: Path) -> list[EndpointProbe]:
+        """Overlapping probes end out of order; they are judged in the order in which they were asked."""
+        return sorted(self._probes[path], key=lambda probe: probe.started_at)
+
+
+def _paths(scope_id: str, view: View) -> Iterable[Path]:
+    region = view.applied.config.region(scope_id)
+    for cluster_id in sorted(region.clusters):
+        for address in view.replicas.get(cluster_id, ()):
+            yield Path(cluster_id, address.replica_id, address.url)
+        yield Path(cluster_id, "", region.entry.url)
