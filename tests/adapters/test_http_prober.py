@@ -199,6 +199,12 @@ def test_an_error_status_is_said(status: str) -> None:
     assert (probe.outcome, probe.detail) == (Outcome.BAD_STATUS, status[:3])
 
 
+def test_what_the_entry_sheds_is_told_from_an_engines_own_refusal() -> None:
+    head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    assert ask(sends(head + b"X-Standfast-Shed: true\r\n\r\n")).outcome is Outcome.SHED
+    assert ask(sends(head + b"\r\n")).outcome is Outcome.BAD_STATUS
+
+
 def test_a_redirect_is_not_followed() -> None:
     probe = ask(sends(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
     assert (probe.outcome, probe.detail) == (Outcome.BAD_STATUS, "302")

@@ -11,6 +11,8 @@ import pytest
 from cfnlint.api import lint_all
 from samtranslator.yaml_helper import yaml_parse
 
+from standfast.probes.http import SHED_HEADER
+
 INFRASTRUCTURE = Path(__file__).resolve().parents[2] / "infrastructure"
 
 
@@ -81,4 +83,5 @@ def test_the_shedding_function_answers_503_with_retry_after_and_an_error_as_open
     answers = [module["handler"]({}, None) for _ in range(100)]
     assert {answer["statusCode"] for answer in answers} == {503}
     assert {int(answer["headers"]["Retry-After"]) for answer in answers} == set(range(seconds, 2 * seconds + 1))
+    assert SHED_HEADER in {name.lower() for name in answers[0]["headers"]}
     assert json.loads(answers[0]["body"])["error"]["code"] == "overloaded"

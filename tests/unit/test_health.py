@@ -313,6 +313,28 @@ def test_a_counter_that_moves_means_saturated_and_never_dead(
     assert judged.reason.startswith("saturated, not dead")
 
 
+SHED = Outcome.SHED
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [
+        ((SHED, SHED, SHED), Verdict.DEGRADED),
+        ((TIMED_OUT, TIMED_OUT, SHED), Verdict.DEGRADED),
+        ((TIMED_OUT, SHED, TIMED_OUT), Verdict.DEGRADED),
+        ((SHED, TIMED_OUT, TIMED_OUT), Verdict.UNHEALTHY),
+        ((SHED, ANSWERED), Verdict.HEALTHY),
+    ],
+)
+def test_an_entry_that_sheds_overload_answers(outcomes: tuple[Outcome, ...], verdict: Verdict) -> None:
+    assert judge_entry(probes(*outcomes), limits(), NOW).verdict is verdict
+
+
+@pytest.mark.parametrize("progress", [[None, 5.0, 5.0], [None, 5.0, 9.0]])
+def test_a_replica_that_only_sheds_by_itself_does_not_answer(progress: list[float | None]) -> None:
+    assert judge_replica(probes(SHED, SHED, SHED, progress=progress), limits(), NOW).verdict is Verdict.UNHEALTHY
+
+
 def test_the_same_replica_is_quoted_whatever_the_order() -> None:
     wedged = probes(TIMED_OUT, TIMED_OUT, TIMED_OUT)
     one = assess(ACTIVE, Evidence({"r0": DEAD, "r1": wedged}, DEAD), 2, limits(), NOW)

@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     BAD_STATUS = "an error status"
     BAD_ANSWER = "an answer that is no completion"
     WRONG_MODEL = "another model"
+    SHED = "shed, told to come back later"
 
 
 PASSED = frozenset({Outcome.ANSWERED, Outcome.SLOW})
@@ -129,13 +130,16 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
 
 
 def judge_entry(probes: Sequence[EndpointProbe], limits: Detection, now: float) -> Judgement:
-    """Judge the path through the load balancer's probe rule by its last probes."""
+    """Judge the path through the load balancer by its last probes. An entry that sheds overload answers."""
     fresh = [probe for probe in probes if now - probe.ended_at <= limits.fresh_seconds]
     if not fresh:
         return Judgement(Verdict.UNKNOWN, f"no probe through the entry ended in the last {limits.fresh_seconds:g} s")
     if fresh[-1].passed:
         return Judgement(Verdict.HEALTHY, "the entry answers for it")
-    failed = _failed_in_a_row(fresh)
+    shed = [number for number, probe in enumerate(fresh) if probe.outcome is Outcome.SHED]
+    failed = _failed_in_a_row(fresh[shed[-1] + 1 :] if shed else fresh)
+    if not failed:
+        return Judgement(Verdict.DEGRADED, "the entry answers and sheds overload")
     said = f"through the entry {len(failed)} probe{'s' * (len(failed) > 1)} failed: {_outcome(fresh[-1])}"
     if len(failed) < limits.entry_failures:
         return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)

@@ -25,6 +25,10 @@ METRICS_SECONDS = 1.0
 _OK = 200
 
 
+SHED_HEADER = "x-standfast-shed"
+"""Set by the entry's own function that sheds overload: an engine's 503 is something else."""
+
+
 class _BadAnswerError(Exception):
     """The stream is no completion. The message says what is wrong with it."""
 
@@ -62,7 +66,9 @@ class HttpProber:
         except httpx.ConnectError:
             outcome = Outcome.REFUSED
         except httpx.HTTPStatusError as error:
-            outcome, detail = Outcome.BAD_STATUS, str(error.response.status_code)
+            shed = SHED_HEADER in error.response.headers
+            outcome = Outcome.SHED if shed else Outcome.BAD_STATUS
+            detail = "" if shed else str(error.response.status_code)
         except _WrongModelError as error:
             outcome, detail = Outcome.WRONG_MODEL, str(error)
         except (_BadAnswerError, httpx.HTTPError, httpx.InvalidURL) as error:
