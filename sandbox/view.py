@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from standfast.ports import Sight, Switch, View
 
 REFRESHES_PER_SECOND = 2
-LINES = 10
+LINES = 8  # with two Regions the whole view has 23 lines
 RATE_SECONDS = 2.0
 _PREFIX = f"{FLEET}-"
+# Heading -> the least width. What is too long for the terminal is cut off the last one.
+_COLUMNS = {"cluster": 7, "role": 11, "wanted": 6, "at entry": 8, "running": 7, "verdict": 9, "because": 10}
 _COLOURS = {
     "healthy": "green",
     "degraded": "yellow",
@@ -168,7 +171,8 @@ class LiveStory:
             for name, region in self._seen.sandbox.regions.items():
                 parts += [_clusters(self._seen.states[name], region), _traffic(region.load)]
             parts.append(_fleet(self._seen))
-        parts.append(Panel(Text("\n".join(self._lines)), title="what happens", border_style="dim"))
+        told = Text("\n".join(self._lines), no_wrap=True, overflow="ellipsis")
+        parts.append(Panel(told, title="what happens", border_style="dim"))
         return Group(*parts)
 
 
@@ -178,9 +182,10 @@ def _look(sandbox: Sandbox) -> _Seen:
 
 
 def _clusters(state: View, region: SandboxRegion) -> Table:
-    table = Table(title=f"{region.name}   token {state.scope.lease.token}", title_justify="left")
-    for heading in ("cluster", "role", "wanted", "at the entry", "processes", "verdict", "because"):
-        table.add_column(heading)
+    title = f"{region.name}   token {state.scope.lease.token}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    for heading, width in _COLUMNS.items():
+        table.add_column(heading, min_width=width, no_wrap=True, overflow="ellipsis")
     at_entry = region.rule_changes[-1].weights if region.rule_changes else {}
     for cluster_id, role in sorted(state.scope.desired.roles.items()):
         assessment = state.assessments.get(cluster_id)
@@ -191,7 +196,7 @@ def _clusters(state: View, region: SandboxRegion) -> Table:
             Text(str(role), style=_COLOURS[str(role)]),
             str(state.scope.desired.weights.get(cluster_id, 0)),
             str(at_entry.get(cluster_id, 0)),
-            f"{alive} alive",
+            str(alive),
             Text(verdict, style=_COLOURS[verdict]),
             assessment.reason if assessment else "",
         )
