@@ -21,7 +21,7 @@ from sandbox.plan import FLEET
 from standfast.errors import StandfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -34,8 +34,6 @@ REFRESHES_PER_SECOND = 2
 LINES = 8  # with two Regions the whole view has 23 lines
 RATE_SECONDS = 2.0
 _PREFIX = f"{FLEET}-"
-# Heading -> the least width. What is too long for the terminal is cut off the last one.
-_COLUMNS = {"cluster": 7, "role": 11, "wanted": 6, "at entry": 8, "running": 7, "verdict": 9, "because": 10}
 _COLOURS = {
     "healthy": "green",
     "degraded": "yellow",
@@ -114,7 +112,7 @@ class PlainStory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What is drawn: all that was read at one moment."""
 
     sandbox: Sandbox
@@ -130,7 +128,7 @@ class LiveStory:
         self._began = time.monotonic()
         self._lines: deque[str] = deque(maxlen=LINES)
         self._sandbox: Sandbox | None = None
-        self._seen: _Seen | None = None
+        self._seen: Seen | None = None
         self._ended = threading.Event()
         self._live = Live(self._draw(), refresh_per_second=REFRESHES_PER_SECOND, console=Console(), transient=True)
         self._live.start()
@@ -166,26 +164,31 @@ class LiveStory:
             self._live.update(self._draw())
 
     def _draw(self) -> RenderableType:
-        parts: list[RenderableType] = []
-        if self._seen is not None:
-            for name, region in self._seen.sandbox.regions.items():
-                parts += [_clusters(self._seen.states[name], region), _traffic(region.load)]
-            parts.append(_fleet(self._seen))
-        told = Text("\n".join(self._lines), no_wrap=True, overflow="ellipsis")
-        parts.append(Panel(told, title="what happens", border_style="dim"))
-        return Group(*parts)
+        return drawing(self._seen, self._lines)
 
 
-def _look(sandbox: Sandbox) -> _Seen:
+def drawing(seen: Seen | None, lines: Iterable[str]) -> RenderableType:
+    """All that is shown: the Regions, as far as anything is known of them, and the last lines."""
+    parts: list[RenderableType] = []
+    if seen is not None:
+        for name, region in seen.sandbox.regions.items():
+            parts += [_clusters(seen.states[name], region), _traffic(region.load)]
+        parts.append(_fleet(seen))
+    told = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+    return Group(*parts, Panel(told, title="what happens", border_style="dim"))
+
+
+def _look(sandbox: Sandbox) -> Seen:
     states = {name: region.view() for name, region in sandbox.regions.items()}
-    return _Seen(sandbox, states, sandbox.switch(), sandbox.sights())
+    return Seen(sandbox, states, sandbox.switch(), sandbox.sights())
 
 
 def _clusters(state: View, region: SandboxRegion) -> Table:
     title = f"{region.name}   token {state.scope.lease.token}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
-    for heading, width in _COLUMNS.items():
-        table.add_column(heading, min_width=width, no_wrap=True, overflow="ellipsis")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, expand=True)
+    for heading in ("cluster", "role", "wanted", "at entry", "running", "verdict"):
+        table.add_column(heading)
+    table.add_column("because", ratio=1, no_wrap=True, overflow="ellipsis")  # what is left of the width
     at_entry = region.rule_changes[-1].weights if region.rule_changes else {}
     for cluster_id, role in sorted(state.scope.desired.roles.items()):
         assessment = state.assessments.get(cluster_id)
@@ -203,7 +206,7 @@ def _clusters(state: View, region: SandboxRegion) -> Table:
     return table
 
 
-def _fleet(seen: _Seen) -> Text:
+def _fleet(seen: Seen) -> Text:
     """The switch, and how the Regions look from the one that only watches."""
     text = Text(f"switch: {seen.switch.automation}")
     if seen.sandbox.watcher is None:
