@@ -23,7 +23,8 @@ _CATALOGUE = Path(__file__).parent / "catalogue" / "xids.json"
 # journalctl -o short-unix: seconds since the epoch, the host, and who says it.
 _STAMP = re.compile(r"^(\d{9,12}\.\d+) \S+ kernel: ?")
 _ADDRESS = re.compile(
-    r"(?<![0-9a-f:])(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.[0-9a-f])?(?![0-9a-f:])", re.IGNORECASE
+    r"(?<![0-9a-f])(?<![0-9a-f]:)(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.[0-9a-f])?(?![0-9a-f:])",
+    re.IGNORECASE,
 )
 _XID = re.compile(r"\b(S?)Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,6})\b[ ,]*(.*)", re.IGNORECASE)
 _GPU_NAMED = re.compile(r"\bGPU (?=[0-9a-f]{2,8}:)", re.IGNORECASE)

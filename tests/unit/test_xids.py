@@ -1,0 +1,192 @@
+"""Kernel lines to errors of the driver, and what NVIDIA wants done about each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from standfast.xids import Advice, Xid, advice, pci_address, read_kernel_log, recovery_advice, standing
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "kernel-log"
+"""Real captures, where somebody has them."""
+
+CHANGED = "GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)"
+CLEARED = "GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)"
+
+
+def xid(code: int, text: str = "", *, pci: str = "0000:3b:00", switch: bool = False) -> Xid:
+    return Xid(None, pci, code, text, switch)
+
+
+@pytest.mark.parametrize("text", ["00000000:3B:00.0", "0000:3b:00", "3b:00.0", "PCI:0000:3b:00.0", "(3B:00)"])
+def test_one_gpu_has_one_address_however_it_is_written(text: str) -> None:
+    assert pci_address(text) == "0000:3b:00"
+
+
+@pytest.mark.parametrize("text", ["", "no address", "12", "$pci", "invalid-bdf.0"])
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert pci_address(text) is None
+
+
+def test_a_domain_is_kept() -> None:
+    assert pci_address("00000001:00:00.0") == "0001:00:00"
+    assert pci_address("00010000:03:00.0") == "10000:03:00"
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        ("1795461998.123456 node kernel: NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen", 1795461998.123456),
+        ("[ 1843.308145] NVRM: Xid (PCI:0000:3b:00.0): 79, pid=1, GPU has fallen", None),
+        ("NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen", None),
+        ("NVRM: Xid (0000:3b:00): 79, pid=1, GPU has fallen", None),
+        ("[Sat Oct 12 18:35:32 2024] NVRM: Xid (PCI:0000:3B:00): 79, pid=1, GPU has fallen", None),
+    ],
+)  # fmt: skip
+def test_an_xid_is_read_in_every_form_that_drivers_and_logs_have(line: str, at: float | None) -> None:
+    assert read_kernel_log([line]).xids == (Xid(at, "0000:3b:00", 79, "pid=1, GPU has fallen"),)
+
+
+@pytest.mark.parametrize("rest", ["79", "79,", "79 "])
+def test_an_xid_may_have_no_text(rest: str) -> None:
+    assert read_kernel_log([f"NVRM: Xid (PCI:0000:3b:00): {rest}"]).xids == (xid(79),)
+
+
+@pytest.mark.parametrize(
+    "line", ["NVRM: Xid (PCI:0000:3b:00): abc, pid=1", "NVRM: Xid (PCI:$pci): 119", "an Xid of old"]
+)
+def test_what_only_looks_like_an_xid_is_none(line: str) -> None:
+    assert read_kernel_log([line]).xids == ()
+
+
+def test_an_xid_that_is_told_twice_is_one_and_stands_where_it_was_told_last() -> None:
+    said = [f"1795461998.{number} n kernel: NVRM: Xid (PCI:0000:3b:00): {code}, x" for number, code in
+            ((1, 31), (2, 95), (3, 31))]  # fmt: skip
+    assert [(each.code, each.at) for each in read_kernel_log(said).xids] == [(95, 1795461998.2), (31, 1795461998.3)]
+
+
+def test_a_gpu_may_fall_off_the_bus_without_an_xid_over_several_lines() -> None:
+    found = read_kernel_log(
+        [
+            "[ 1843.308145] NVRM: The NVIDIA GPU 0000:b3:00.0",
+            "               NVRM: (PCI ID: 10de:26b5) installed in this system has",
+            "               NVRM: fallen off the bus and is not responding to commands.",
+        ]
+    )
+    assert (found.xids, found.lost) == ((), ("0000:b3:00",))
+
+
+@pytest.mark.parametrize("line", ["NVRM: GPU 0000:18:00.0: GPU has fallen off the bus.",
+                                  "NVRM: GPU 18:00.0: GPU has fallen off the bus.",
+                                  "NVRM: The NVIDIA GPU 0000:18:00.0 fallen off the bus and does"])  # fmt: skip
+def test_a_gpu_may_fall_off_the_bus_in_one_line(line: str) -> None:
+    assert read_kernel_log([line]).lost == ("0000:18:00",)
+
+
+def test_an_xid_that_tells_of_the_bus_is_not_told_twice() -> None:
+    assert read_kernel_log(["NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus."]).lost == ()
+
+
+def test_a_switchs_error_is_not_a_gpus() -> None:
+    line = "nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): 20034, Fatal, Link 30 LTSSM Fault Up"
+    (found,) = read_kernel_log([line]).xids
+    assert found == Xid(None, "0000:c3:00", 20034, "Fatal, Link 30 LTSSM Fault Up", switch=True)
+    assert str(found).startswith("SXid 20034 on 0000:c3:00")
+
+
+# What NVIDIA wants done
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        (13, Advice.NOTHING),
+        (31, Advice.NOTHING),
+        (43, Advice.NOTHING),
+        (45, Advice.NOTHING),
+        (63, Advice.WATCH),
+        (74, Advice.WATCH),
+        (94, Advice.WATCH),
+        (46, Advice.RESET),
+        (48, Advice.RESET),
+        (64, Advice.RESET),
+        (95, Advice.RESET),
+        (109, Advice.RESET),
+        (119, Advice.RESET),
+        (140, Advice.RESET),
+        (79, Advice.REBOOT),
+        (151, Advice.REBOOT),
+        (999, Advice.NOTHING),
+    ],
+)
+def test_an_xid_has_the_action_of_nvidias_catalogue(code: int, wanted: Advice) -> None:
+    assert advice(xid(code)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("action", "wanted"),
+    [
+        ("None", Advice.NOTHING),
+        ("GPU Reset Required", Advice.RESET),
+        ("Reset", Advice.RESET),
+        ("Drain and Reset", Advice.RESET),
+        ("Node Reboot Required", Advice.REBOOT),
+        ("Reboot", Advice.REBOOT),
+        ("Drain P2P", Advice.WATCH),
+        ("Recover IMEX Domain", Advice.WATCH),
+    ],
+)
+def test_the_drivers_recovery_action_is_understood_as_it_is_spelled(action: str, wanted: Advice) -> None:
+    assert recovery_advice(action) is wanted
+    assert advice(xid(154, f"GPU recovery action changed from 0x0 (None) to 0x1 ({action})")) is wanted
+
+
+def test_a_154_that_was_cut_is_watched() -> None:
+    assert advice(xid(154, "(")) is Advice.WATCH
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("Fatal, Link 30", Advice.RESET), ("Non-fatal, Link 30", Advice.WATCH),
+                                              ("Severity 1", Advice.WATCH)])  # fmt: skip
+def test_a_fatal_error_of_a_switch_wants_a_reset(text: str, wanted: Advice) -> None:
+    assert advice(xid(20034, text, switch=True)) is wanted
+
+
+def test_the_drivers_verdict_outranks_what_came_before_it() -> None:
+    before, verdict = xid(79), xid(154, CHANGED)
+    assert standing([before, verdict]) == (verdict,)
+    assert standing([before, xid(154, CHANGED), xid(154, CLEARED)]) == (xid(154, CLEARED),)
+
+
+def test_what_comes_after_the_drivers_verdict_stands_beside_it() -> None:
+    assert standing([xid(154, CLEARED), xid(79)]) == (xid(154, CLEARED), xid(79))
+
+
+def test_a_verdict_is_of_one_gpu_only() -> None:
+    other = xid(95, pci="0000:af:00")
+    assert set(standing([other, xid(79), xid(154, CLEARED)])) == {other, xid(154, CLEARED)}
+
+
+# Anything at all
+
+
+@given(st.lists(st.text() | st.from_regex(r"NVRM: S?Xid \((PCI:)?[0-9a-f:.]{0,14}\): [0-9]{0,9}.{0,30}"), max_size=30))
+def test_no_line_of_a_kernel_is_too_strange(lines: list[str]) -> None:
+    found = read_kernel_log(lines)
+    assert len(standing(found.xids)) <= len(found.xids) <= len(lines)
+    assert all(advice(each) in Advice for each in found.xids)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the captures are not here")
+def test_real_kernel_logs_are_read() -> None:
+    logs = {path.name: read_kernel_log(path.read_text().splitlines()) for path in sorted(SAMPLES.iterdir())}
+    assert {name: (len(log.xids), len(log.lost)) for name, log in logs.items() if len(log.xids) < 10} == {
+        "fallen-off-bus-no-xid__nvsentinel-155.txt": (0, 1),
+        "xid45-then-D-state__gpud-117.txt": (2, 0),
+        "xid63-line.txt": (1, 0),
+    }
+    for name, log in logs.items():
+        told = [line for line in (SAMPLES / name).read_text().splitlines() if "Xid (" in line]
+        assert len(log.xids) >= 0.6 * len(set(told)), name  # some were made up by test writers to be no Xid
