@@ -164,6 +164,6 @@ def _group_counters(*, response_times: Mapping[str, int], **counts: Any) -> Grou
 
 
 if __name__ == "__main__":
-    from sandbox.fleet.proxy import main
+    from sandbox.fleet.door import main
 
     main()

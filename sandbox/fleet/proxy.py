@@ -1,4 +1,4 @@
-"""The front door's own process: an HTTP proxy that behaves as an Application Load Balancer does.
+"""An HTTP proxy that behaves as an Application Load Balancer does.
 
 - The target refuses the connection: 502; it does not take it within 10 s, or sends no headers within the idle time-out
   (60 s): 504. No target, or no weight: 503. No rule: 404. Never a second try.
@@ -11,9 +11,7 @@ target is chosen; each request has a connection of its own to its target.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import sys
 import time
 from collections import Counter, defaultdict
@@ -27,7 +25,7 @@ from sandbox.fleet.healthchecks import HealthChecks
 from sandbox.fleet.routing import Routing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 CONNECT_SECONDS: Final = 10.0
 BODY_LIMIT: Final = 1024 * 1024  # bytes
@@ -60,13 +58,13 @@ class RefusedByDoorError(Exception):
 
 
 class Proxy:
-    """Serves clients by one routing at a time, and counts."""
+    """Serves clients by one routing at a time, and counts. `ask` writes one message to the parent."""
 
-    def __init__(self, *, seed: int, idle_timeout_seconds: float) -> None:
+    def __init__(self, *, seed: int, idle_timeout_seconds: float, ask: Callable[[dict[str, Any]], None]) -> None:
         self._idle = idle_timeout_seconds
         self.checks = HealthChecks()
         self._balancer = Balancer(Routing(), self.checks.health, seed=seed)
-        self.invocations = Invocations(_say)
+        self.invocations = Invocations(ask)
         self._groups: defaultdict[str, Tally] = defaultdict(Tally)
         self._elb_status: Counter[int] = Counter()
 
@@ -280,51 +278,3 @@ def _forwarded(request: wire.Head, payload: bytes, client: asyncio.StreamWriter)
     if payload or request.get("content-length") is not None:
         headers.append(("Content-Length", str(len(payload))))
     return wire.write_head(" ".join((*request.start[:2], "HTTP/1.1")), headers) + payload
-
-
-async def obey(proxy: Proxy) -> None:
-    """Takes the parent's JSON lines from standard input and answers them, until the parent closes it."""
-    reader = asyncio.StreamReader(limit=2**24)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        message = json.loads(line)
-        result: Any = None
-        match message["do"]:
-            case "apply":
-                proxy.apply(Routing.from_json(message["routing"]))
-            case "health":
-                result = [(*key, health.state) for key, health in proxy.checks.health.items()]
-            case "counters":
-                result = proxy.counters()
-            case "invoked":
-                proxy.invocations.take(message)
-                continue
-        _say({"id": message["id"], "result": result})
-
-
-def _say(message: dict[str, Any]) -> None:
-    """One line for the parent."""
-    print(json.dumps(message), flush=True)
-
-
-async def run(options: argparse.Namespace) -> None:
-    """Serves until the parent closes standard input."""
-    proxy = Proxy(seed=options.seed, idle_timeout_seconds=options.idle_timeout_seconds)
-    server = await asyncio.start_server(proxy.serve, options.address, options.port, backlog=1024)
-    address, port = server.sockets[0].getsockname()[:2]
-    print(f"ready http://{address}:{port}", flush=True)
-    await obey(proxy)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m sandbox.fleet.frontdoor`; see `frontdoor.FrontDoor`."""
-    parser = argparse.ArgumentParser(description="A stand-in for an Application Load Balancer")
-    parser.add_argument("--address", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--seed", type=int, default=0, help="of the weighted choice")
-    parser.add_argument("--idle-timeout-seconds", type=float, default=60.0)
-    asyncio.run(run(parser.parse_args(arguments)))
-
-
-if __name__ == "__main__":
-    main()

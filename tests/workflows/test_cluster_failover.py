@@ -6,8 +6,10 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -15,7 +17,10 @@ from sandbox.control import Message
 from sandbox.plan import FLEET, PLANS, SandboxError
 from sandbox.region import SandboxRegion
 from sandbox.world import Sandbox
+from standfast.aws.cluster_table import ClusterTable
 from standfast.fleet import SHED, Role
+from standfast.health import Verdict
+from standfast.shedding import share
 
 REGION = "us-east-1"
 PRIMARY, STANDBY, REPLICAS = PLANS[REGION].primary, PLANS[REGION].standby, PLANS[REGION].replicas
@@ -292,3 +297,34 @@ def test_every_replica_that_auto_scaling_made_is_discovered(region: SandboxRegio
 def test_the_functions_are_those_of_the_template(region: SandboxRegion) -> None:
     functions = region.client("lambda").list_functions(MaxItems=50)["Functions"]
     assert {function["FunctionName"] for function in functions} >= {f"{FLEET}-watch-endpoints", f"{FLEET}-take-lease"}
+
+
+def test_overload_is_shed_by_the_rule_with_retry_after_and_ends(sandbox: Sandbox, region: SandboxRegion) -> None:
+    sandbox.apply_config(shedding={"raise_seconds": 5, "calm_seconds": 5})
+    table = ClusterTable(region.outputs["ClusterTableName"], REGION, region.client("dynamodb"))
+
+    def saturated() -> bool:
+        """As the watch would write it; its own findings count again 3 s later."""
+        found = replace(region.view().assessments[PRIMARY], verdict=Verdict.DEGRADED, saturated=4)
+        table.write_assessments([replace(found, assessed_at=time.time() + 3)])
+        region.invoke("reconcile", {})
+        return share(region.view().scope.desired.weights) == 20
+
+    def answered() -> httpx.Response | None:
+        found = httpx.post(
+            f"{region.door.url}/v1/completions", json={"prompt": "why", "max_tokens": 1}, trust_env=False
+        )
+        return found if found.status_code == 503 else None
+
+    def calm() -> bool:
+        region.invoke("reconcile", {})
+        return not share(region.view().scope.desired.weights)
+
+    region.wait_for("the reconciler to shed", saturated, 20.0)
+    shed = region.wait_for("an answer of the entry's own function", answered, 20.0)
+    assert int(shed.headers["retry-after"]) >= 5
+    assert shed.json()["error"]["code"] == "overloaded"
+    assert region.view().scope.lease.holder is None
+    region.wait_for("the end of it", calm, 30.0)
+    region.wait_for("the entry to follow", lambda: not share(region.rule_changes[-1].weights), 10.0)
+    sandbox.apply_config()
