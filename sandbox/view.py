@@ -225,10 +225,12 @@ def _traffic(load: Load | None) -> Text:
     records = load.records()
     since = time.time() - RATE_SECONDS
     recent = [record for record in records[-500:] if record.ended_at >= since]
-    failed = sum(not record.ok for record in recent)
+    failed = sum(record.failed for record in recent)
     style = "red" if failed else "green"
     rate = f"{len(recent) / RATE_SECONDS:5.1f} requests/s, {failed / RATE_SECONDS:5.1f} failing/s"
-    return Text(f"{rate}   {len(records)} in all, {sum(not record.ok for record in records)} failed", style=style)
+    shed = sum(record.shed for record in records)
+    told = f", {shed} told to come back" if shed else ""
+    return Text(f"{rate}   {len(records)} in all, {sum(record.failed for record in records)} failed{told}", style=style)
 
 
 ORIGINAL = {"recovery_seconds": "8 s (< 10 s)"}
