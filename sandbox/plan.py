@@ -13,6 +13,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FLEET: Final = "standfast"
 FAST_PATH: Final = ("take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving")
 """The functions between a decision and the proof that it helped."""
+PREFLIGHT: Final = f"{FLEET}-preflight"
+"""The schedule that proves every five minutes that a failover would work, and keeps its functions warm."""
 CLIENTS: Final = 8
 REQUESTS_PER_SECOND: Final = 24.0
 

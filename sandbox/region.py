@@ -17,7 +17,7 @@ from sandbox.control import ControlStack
 from sandbox.fleet.frontdoor import FrontDoor
 from sandbox.fleet.load import Load, Plan
 from sandbox.fleet.nodes import Nodes
-from sandbox.plan import CLIENTS, REQUESTS_PER_SECOND, ROOT, SandboxError
+from sandbox.plan import CLIENTS, PREFLIGHT, REQUESTS_PER_SECOND, ROOT, SandboxError
 from standfast.aws.cluster_table import ClusterTable
 from standfast.failover import FAILED
 from standfast.fleet import SHED, Role
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sandbox.plan import RegionPlan
     from standfast.ports import View
 
-FRESH_SECONDS = 7.0
+FRESH_SECONDS, FRESH_REPORT_SECONDS = 7.0, 80.0
 CLAIM_PORT = 7999
 INFRASTRUCTURE = ROOT / "infrastructure"
 
@@ -187,10 +187,15 @@ class SandboxRegion(ControlStack):
         return ClusterTable(self.outputs["ClusterTableName"], self.name, self.client("dynamodb")).view()
 
     def warm_up(self) -> None:
-        """Run one preflight, as the schedule does every five minutes."""
-        found = self.wait_for_end(
-            self.start_execution({"mode": "preflight", "scope_id": self.name, "trigger": "sandbox"})
-        )
+        """Let the schedule run its first preflight, and wait for its end."""
+        known = {execution["executionArn"] for execution in self.executions()}
+        self.cloud.ticker.resume(PREFLIGHT, self.name)
+
+        def begun() -> str:
+            arns = (str(execution["executionArn"]) for execution in self.executions())
+            return next((arn for arn in arns if arn not in known), "")
+
+        found = self.wait_for_end(self.wait_for("the preflight", begun, 10.0))
         if found["status"] != "SUCCEEDED":
             raise SandboxError(f"{self.name}: the preflight {found['status']}: {found.get('cause')}")
 
@@ -214,8 +219,9 @@ class SandboxRegion(ControlStack):
         self.wait_for("healthy targets at the front door", self._targets_are_healthy, 60.0)
 
     def wait_until_ready(self, seconds: float = 60.0) -> None:
-        """Until the front door finds every target healthy, follows the desired weights, and the watch agrees."""
+        """Until the front door finds every target healthy and follows the desired weights, and Standfast agrees."""
         self._wait_for_replicas(seconds)
+        self.wait_for("the nodes to report", self._nodes_report, seconds)
         self.wait_for("the front door to follow the desired weights", self._entry_follows, seconds)
 
     def _move_from(self, cluster_id: str, reason: str) -> None:
@@ -244,6 +250,14 @@ class SandboxRegion(ControlStack):
         return set(assessments) == set(self.replicas) and all(
             assessment.verdict is Verdict.HEALTHY and time.time() - assessment.assessed_at < FRESH_SECONDS
             for assessment in assessments.values()
+        )
+
+    def _nodes_report(self) -> bool:
+        view = self.view()
+        reports = (view.nodes.get(cluster_id) for cluster_id in self.replicas)
+        return not view.applied.config.failover.require_node_report or all(
+            report is not None and report.reported_at and time.time() - report.reported_at < FRESH_REPORT_SECONDS
+            for report in reports
         )
 
     def _entry_follows(self) -> bool:

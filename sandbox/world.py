@@ -9,7 +9,7 @@ from sandbox.aws.cloud import Cloud
 from sandbox.aws.latency import Latencies
 from sandbox.control import ControlStack
 from sandbox.fleet.models import tiny_model
-from sandbox.plan import FLEET, PLANS, REGIONS, ROOT, WATCHER
+from sandbox.plan import FLEET, PLANS, PREFLIGHT, REGIONS, ROOT, WATCHER
 from sandbox.region import SandboxRegion
 from standfast.aws.region_table import RegionTable
 
@@ -81,11 +81,13 @@ class Sandbox:
             switch = pool.submit(self.set_switch, automation, "the sandbox begins")
             self._each(lambda region: region.invoke("discover-replicas", {}))
             switch.result()
+        for name in self.regions:
+            self.cloud.ticker.pause(PREFLIGHT, name)  # nothing is proven yet, so it would fail
         self.cloud.ticker.start()
-        self.cloud.monitoring.start()
         self._each(SandboxRegion.wait_until_ready)
-        self._say("warming up: a preflight in every Region")
+        self._say("warming up: the first preflight in every Region")
         self._each(SandboxRegion.warm_up)
+        self.cloud.monitoring.start()  # now: the watch was silent before it began, and an alarm would say so
         return self
 
     def start_load(self) -> None:
