@@ -56,6 +56,7 @@ def nodes(clients: tuple[Any, Any], tmp_path: Path) -> Iterator[Nodes]:
         models=lambda cluster_id: tiny_model(seeds[cluster_id], tmp_path),
         engine_port=port,
         log_directory=tmp_path,
+        shell_directory=tmp_path / "nodes",
     ) as nodes:
         yield nodes.follow()
 
@@ -109,8 +110,21 @@ def test_nodes_follow_the_instances_of_their_groups(nodes: Nodes, clients: tuple
     assert len(nodes.nodes("blue-cluster")) == 2
     assert lost.instance_id not in after
     assert not lost.replica.alive
+    assert nodes.shell(lost.instance_id) is None
     assert all(after[name] is node for name, node in before.items() if name != lost.instance_id)
     assert all(answers(node.replica) for node in after.values())
+
+
+def test_a_node_has_a_shell_with_the_gpus_of_its_instance_type(nodes: Nodes) -> None:
+    first, second = nodes.nodes("blue-cluster")
+    assert first.shell is not None
+    assert first.shell is nodes.shell(first.instance_id)
+    asked = "#!/bin/sh\nnvidia-smi --query-gpu=index,name --format=csv\n"
+    assert first.shell.run(asked, 10.0).output == "index, name\n0, NVIDIA A10G\n"
+    first.shell.remove_gpu(0)
+    assert first.shell.run(asked, 10.0).status == 6
+    assert second.shell is not None
+    assert second.shell.run(asked, 10.0).status == 0
 
 
 def test_closing_frees_every_address(nodes: Nodes) -> None:

@@ -110,6 +110,18 @@ def test_a_state_machine_s_definition_is_staged_as_it_is(app: Path) -> None:
     assert set(machine["DefinitionSubstitutions"]) == {"First"}
 
 
+def test_an_include_is_the_file_that_it_names(app: Path) -> None:
+    included = "  Report: {Type: AWS::SSM::Document, Properties: {Content: {'Fn::Transform': {Name: AWS::Include, "
+    app.write_text(f"{app.read_text()}{included}Parameters: {{Location: documents/report.yaml}}}}}}}}}}\n")
+    with pytest.raises(templates.TemplateError, match=r"there is no file documents/report\.yaml"):
+        templates.expand(app, {"Name": "x"}, bucket="b", layers=LAYERS)
+    (app.parent / "documents").mkdir()
+    (app.parent / "documents" / "report.yaml").write_text("schemaVersion: '2.2'\nmainSteps: [{name: one}]\n")
+    expanded = templates.expand(app, {"Name": "x"}, bucket="b", layers=LAYERS)
+    content = expanded.document["Resources"]["Report"]["Properties"]["Content"]
+    assert content == {"schemaVersion": "2.2", "mainSteps": [{"name": "one"}]}
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
