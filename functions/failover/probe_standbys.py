@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, failover
+from standfast import bootstrap, checks, failover
 from standfast.fleet import parse_input
 from standfast.steps import Plan
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from standfast.fleet import Model, ReplicaAddress
     from standfast.health import EndpointProbe
+    from standfast.ports import View
 
 
 def handler(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:
@@ -25,16 +26,25 @@ def handler(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:
     candidates = sorted(set(config.region(plan.scope_id).clusters) - {plan.failed_cluster_id})
     replicas = [address for name in candidates for address in view.replicas.get(name, ())]
     canaries = asyncio.run(_ask(replicas, config.model))
+    now = bootstrap.clock().now()
     return [
         asdict(
             failover.proof(
                 name,
                 [canary for address, canary in zip(replicas, canaries, strict=True) if address.cluster_id == name],
                 view.assessments.get(name),
+                nodes=_node_limitation(view, name, now),
             )
         )
         for name in candidates
     ]
+
+
+def _node_limitation(view: View, cluster_id: str, now: float) -> str | None:
+    rules = view.applied.config.failover
+    if not rules.require_node_report:
+        return None
+    return checks.node_limitation(view.nodes.get(cluster_id), rules.node_report_seconds, now)
 
 
 async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> list[EndpointProbe]:

@@ -90,14 +90,19 @@ def machine(name: str) -> Document:
     return document
 
 
-def substitutions(name: str) -> Document:
-    """What the template fills into a state machine's definition."""
+def logical_id(name: str) -> str:
+    """The resource of a state machine."""
     (found,) = [
-        resource["Properties"]["DefinitionSubstitutions"]
-        for resource in source()["Resources"].values()
+        logical_id
+        for logical_id, resource in source()["Resources"].items()
         if resource["Properties"].get("DefinitionUri") == f"statemachines/{name}.asl.yaml"
     ]
-    given: Document = found
+    return found
+
+
+def substitutions(name: str) -> Document:
+    """What the template fills into a state machine's definition."""
+    given: Document = source()["Resources"][logical_id(name)]["Properties"]["DefinitionSubstitutions"]
     return given
 
 
@@ -111,3 +116,14 @@ def target(value: object) -> str:
         case {"Fn::GetAtt": str(path)}:
             return path.split(".")[0]
     return ""
+
+
+def states_with_branches(name: str) -> list[tuple[str, Document]]:
+    """(name, state) of all states of a machine, those within branches too."""
+    found: list[tuple[str, Document]] = []
+    left = [machine(name)["States"]]
+    while left:
+        for state_name, state in left.pop().items():
+            found.append((state_name, state))
+            left += [branch["States"] for branch in state.get("Branches", [])]
+    return found

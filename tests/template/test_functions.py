@@ -25,6 +25,7 @@ ASYNCHRONOUS = sorted(
 PROBING = {
     "CheckDrainFunction",
     "HandleAlarmFunction",
+    "ProbeEndpointsFunction",
     "ProbeStandbysFunction",
     "VerifyServingFunction",
     "WatchEndpointsFunction",
@@ -79,7 +80,7 @@ def tasks() -> list[tuple[str, str, Document]]:
     """(state, the function that it calls, the state itself) of every Task."""
     found = []
     for machine in documents.STATE_MACHINES:
-        for name, state in documents.machine(machine)["States"].items():
+        for name, state in documents.states_with_branches(machine):
             if state["Type"] == "Task":
                 found.append((name, state["Resource"].rpartition(":")[2], state))
     return found
@@ -102,6 +103,7 @@ def test_an_invocation_that_failed_is_kept(name: str) -> None:
 
 def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> None:
     assert set(ASYNCHRONOUS) == {
+        "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",
         "HandleAlarmFunction",

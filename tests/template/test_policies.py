@@ -52,7 +52,12 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.shift_traffic": {"view", "write_desired", "read"},
     "failover.take_lease": {"view", "read", "grant"},
     "failover.verify_serving": {"view"},
+    "health.collect_node_reports": {"view"},
     "health.discover_replicas": {"read_config", "write_replicas"},
+    "health.judge_clusters": {"view", "write_checks", "outcome", "record"},
+    "health.plan_assessment": {"read_config"},
+    "health.probe_endpoints": {"view"},
+    "health.read_traffic": {"read_config"},
     "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
@@ -83,6 +88,10 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     },
     "failover.shift_traffic": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
     "failover.take_lease": {"states:DescribeExecution"},
+    "health.collect_node_reports": {"ssm:GetCommandInvocation", "ssm:ListCommandInvocations", "ssm:ListCommands"},
+    "health.judge_clusters": {"sns:Publish", "events:PutEvents"},
+    "health.read_traffic": {"cloudwatch:GetMetricData"},
+    "health.request_node_reports": {"ssm:SendCommand"},
     "health.discover_replicas": {"ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"},
     "health.handle_alarm": {"states:StartExecution"},
     "health.watch_endpoints": {"states:StartExecution"},
@@ -215,10 +224,8 @@ def test_a_role_has_no_managed_policy_but_the_known_ones() -> None:
 def test_the_machine_may_invoke_the_functions_of_its_states_and_no_other() -> None:
     for machine in documents.STATE_MACHINES:
         called = {target(value) for value in documents.substitutions(machine).values()} - {""}
-        (role,) = [
-            target(properties["RoleArn"])
-            for properties in documents.resources("AWS::StepFunctions::StateMachine").values()
-        ]
+        machines = documents.resources("AWS::StepFunctions::StateMachine")
+        role = target(machines[documents.logical_id(machine)]["RoleArn"])
         invoked = [
             target(resource)
             for statement in statements()

@@ -8,8 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import BaseModel
 
 from standfast import errors
+from standfast.assessing import AssessInput
 from standfast.steps import ExecutionInput
 from tests.template import documents
 
@@ -72,6 +74,7 @@ RETRY = [
 """The one standard block for what may succeed when tried again. Every step may be repeated."""
 
 ANY = frozenset(OURS - set(RAISED_BY)) | AWS
+NO_EVIDENCE = "Missing evidence makes checks unknown, which is told; it fails no assessment and moves nothing."
 RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     # (state, next) -> the errors from which an execution may still end as a success, and why it may.
     ("VerifyServing", "ProbeStandbys"): (
@@ -82,6 +85,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
         ANY,
         "The traffic has moved and is proven. That the failed cluster cannot be asked is no reason to stop.",
     ),
+    ("ProbeEndpoints", "EndpointsUnknown"): (ANY, NO_EVIDENCE),
+    ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
+    ("CollectNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
+    ("ReadTraffic", "TrafficUnknown"): (ANY, NO_EVIDENCE),
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
         "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
@@ -89,15 +96,28 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
 }
 
 
-def states(machine: str) -> dict[str, Document]:
-    found: dict[str, Document] = documents.machine(machine)["States"]
+def graphs() -> dict[str, Document]:
+    """Name -> what has StartAt and States: each machine, and each branch of it as `machine/state/number`."""
+    found = {machine: documents.machine(machine) for machine in MACHINES}
+    for machine in MACHINES:
+        for name, state in found[machine]["States"].items():
+            for number, branch in enumerate(state.get("Branches", [])):
+                found[f"{machine}/{name}/{number}"] = branch
+    return found
+
+
+GRAPHS = graphs()
+
+
+def states(graph: str) -> dict[str, Document]:
+    found: dict[str, Document] = GRAPHS[graph]["States"]
     return found
 
 
 def all_states() -> list[Any]:
     return [
         pytest.param(name, state, id=f"{machine}-{name}")
-        for machine in MACHINES
+        for machine in GRAPHS
         for name, state in states(machine).items()
     ]
 
@@ -130,7 +150,7 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_an_execution_has_a_time_out(machine: str) -> None:
-    assert documents.machine(machine)["TimeoutSeconds"] == 1800
+    assert documents.machine(machine)["TimeoutSeconds"] == {"cluster_failover": 1800, "assess": 240}[machine]
     assert "TimeoutSeconds: ${ExecutionTimeoutSeconds}" in documents.STATE_MACHINES[machine].read_text()
 
 
@@ -163,7 +183,7 @@ def test_an_error_that_one_step_raises_is_raised_in_it() -> None:
     assert set(RAISED_BY.values()) <= set(states("cluster_failover"))
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", GRAPHS)
 def test_no_failure_ends_as_a_success(machine: str) -> None:
     """From each Catch, the path without further failures; those are looked at as the Catches that they are."""
     for name, state in states(machine).items():
@@ -177,15 +197,14 @@ def test_no_failure_ends_as_a_success(machine: str) -> None:
             assert not ends or set(catch["ErrorEquals"]) <= recoverable, f"{name} -> {catch['Next']} ends in {ends}"
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_recoveries_are_taken_only_while_they_exist(machine: str) -> None:
-    ways = {(name, way) for name, state in states(machine).items() for way in caught(state)}
+def test_recoveries_are_taken_only_while_they_exist() -> None:
+    ways = {(name, way) for graph in GRAPHS for name, state in states(graph).items() for way in caught(state)}
     assert set(RECOVERIES) <= ways
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", GRAPHS)
 def test_every_state_is_reached_and_every_path_ends(machine: str) -> None:
-    found = reached(machine, documents.machine(machine)["StartAt"], with_failures=True)
+    found = reached(machine, GRAPHS[machine]["StartAt"], with_failures=True)
     assert found == set(states(machine))
     ends = {name for name, state in states(machine).items() if state["Type"] in ("Succeed", "Fail")}
     for name, state in states(machine).items():
@@ -223,7 +242,9 @@ def test_functions_are_named_by_substitution_only(machine: str) -> None:
     text = documents.STATE_MACHINES[machine].read_text()
     assert "arn:" not in text
     resources = re.findall(r"^ +Resource: (.+)$", text, re.MULTILINE)
-    assert len(resources) == len([state for state in states(machine).values() if state["Type"] == "Task"])
+    assert len(resources) == len(
+        [state for _, state in documents.states_with_branches(machine) if state["Type"] == "Task"]
+    )
     assert [each for each in resources if not documents.PLACEHOLDER.fullmatch(each)] == []
 
 
@@ -237,15 +258,21 @@ def test_every_state_machine_is_in_the_template() -> None:
     assert len(documents.resources("AWS::StepFunctions::StateMachine")) == len(MACHINES)
 
 
+INPUTS: dict[str, type[BaseModel]] = {"cluster_failover": ExecutionInput, "assess": AssessInput}
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_an_input_that_is_accepted(example: Path) -> None:
-    assert example.name.split(".")[0] in MACHINES
-    assert ExecutionInput.model_validate(json.loads(example.read_text()))
+    accepted = INPUTS[example.name.split(".")[0]]
+    assert accepted.model_validate(json.loads(example.read_text()))
+
+
+def test_every_machine_has_an_example() -> None:
+    assert {example.name.split(".")[0] for example in EXAMPLES} == set(MACHINES) == set(INPUTS)
 
 
 def test_every_mode_has_an_example() -> None:
     modes = set(ExecutionInput.model_json_schema()["properties"]["mode"]["enum"])
-    assert {json.loads(example.read_text())["mode"] for example in EXAMPLES} == modes
+    asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith("cluster_failover")]
+    assert {each["mode"] for each in asked} == modes

@@ -125,6 +125,19 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", "ended half-way")
 
 
+def node_condemned(scope_id: str, cluster_id: str, instance_id: str, reason: str) -> Announcement:
+    """A node's own report says that it wants more than a look. Nothing was moved by that."""
+    lines = [
+        f"What the node reports: {reason}",
+        f"Nothing was moved: {cluster_id} is judged by whether it serves.",
+        *_steps(
+            f"take {instance_id} out of its target group, and do what NVIDIA says.", "bring it back, or replace it."
+        ),
+    ]
+    subject = f"{scope_id}: node {instance_id} of {cluster_id} is not well"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "NodeCondemned", f"condemned: {reason}")
+
+
 def drifted(scope_id: str, reason: str, *, repaired: bool) -> Announcement:
     """Desired and actual weights differed."""
     done = "They were put back." if repaired else "Nothing was changed."

@@ -16,7 +16,8 @@ from standfast.settings import Settings
 if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
     from standfast.aws.region_table import RegionTable
-    from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Metrics, Prober
+    from standfast.node_reports import NodeReports
+    from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Metrics, Prober, TrafficMetrics
 
 
 @cache
@@ -55,6 +56,22 @@ def inventory() -> Inventory:
     from standfast.aws.load_balancer import TargetInventory
 
     return TargetInventory()
+
+
+@cache
+def node_reports() -> NodeReports:
+    """Systems Manager's Run Command, with our own document."""
+    from standfast.aws.commands import NodeReportCommands
+
+    return NodeReportCommands(f"{settings().fleet}-node-report")
+
+
+@cache
+def traffic_metrics() -> TrafficMetrics:
+    """CloudWatch, as far as the load balancer counts."""
+    from standfast.aws.traffic_metrics import EntryMetrics
+
+    return EntryMetrics()
 
 
 @cache

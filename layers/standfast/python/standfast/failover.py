@@ -133,7 +133,7 @@ class Proof:
     """What is known of a candidate: canaries asked just now, and the watch's last judgement.
 
     `answered` replicas answered their canary; `failure` is why one of the others did not. `assessed_at` is None when
-    the watch has not judged it yet.
+    the watch has not judged it yet. `nodes` is what keeps the nodes' reports from being a proof too, if anything.
     """
 
     cluster_id: str
@@ -142,16 +142,20 @@ class Proof:
     verdict: Verdict = Verdict.UNKNOWN
     verdict_reason: str = ""
     assessed_at: float | None = None
+    nodes: str = ""
 
 
-def proof(cluster_id: str, canaries: Sequence[EndpointProbe], assessment: Assessment | None) -> Proof:
+def proof(
+    cluster_id: str, canaries: Sequence[EndpointProbe], assessment: Assessment | None, *, nodes: str | None = None
+) -> Proof:
     """Sum up what was just asked and what the watch knew."""
     failed = next((canary for canary in canaries if not canary.passed), None)
     answered = sum(canary.passed for canary in canaries)
     failure = str(failed.outcome) if failed else ""
     if assessment is None:
-        return Proof(cluster_id, answered, failure)
-    return Proof(cluster_id, answered, failure, assessment.verdict, assessment.reason, assessment.assessed_at)
+        return Proof(cluster_id, answered, failure, nodes=nodes or "")
+    verdict, reason, assessed_at = assessment.verdict, assessment.reason, assessment.assessed_at
+    return Proof(cluster_id, answered, failure, verdict, reason, assessed_at, nodes or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ def limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float,
         return f"its last assessment is {age:.0f} s old, more than {fresh_seconds:g} s"
     if proof.verdict in (Verdict.UNHEALTHY, Verdict.UNKNOWN):
         return f"the watch found it {proof.verdict}: {proof.verdict_reason}"
-    return None
+    return proof.nodes or None
 
 
 def select(

@@ -130,6 +130,18 @@ class Failover(_Document):
 
     drain_seconds: int = Field(default=30, ge=0, le=900, description="how long the failed cluster may finish requests")
     hold_down_seconds: int = Field(default=60, ge=5, le=3600, description="wait after a failed attempt; doubles")
+    require_node_report: bool = Field(
+        default=True, description="false only where no Systems Manager agent runs: then a canary alone proves a cluster"
+    )
+    node_report_seconds: float = Field(default=90, ge=60, le=600, description="an older node report proves nothing")
+
+
+class Objectives(_Document):
+    """What an assessment holds a cluster to, beside the canary's own deadlines."""
+
+    error_rate: float = Field(default=0.05, gt=0, lt=1, description="share of answers 5xx above which it is degraded")
+    window_seconds: int = Field(default=180, ge=60, le=900, description="over how long errors are counted")
+    min_requests: int = Field(default=20, ge=1, description="fewer requests in the window say nothing")
 
 
 class Shedding(_Document):
@@ -156,6 +168,7 @@ class Cluster(_Document):
     role: Literal["active", "standby"] = Field(description="the role to begin with; afterwards the state table knows")
     replicas: int = Field(ge=1, le=1000, description="serving processes expected")
     target_group_arn: TargetGroupArn
+    gpus_per_node: int | None = Field(default=None, ge=1, le=16, description="GPUs that a node should have, if known")
 
 
 class RegionEntry(_Document):
@@ -219,6 +232,7 @@ class FleetConfig(_Document):
     detection: Detection = Detection()
     failover: Failover = Failover()
     shedding: Shedding = Shedding()
+    objectives: Objectives = Objectives()
 
     @model_validator(mode="after")
     def _each_thing_is_in_one_place(self) -> FleetConfig:

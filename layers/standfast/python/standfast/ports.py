@@ -14,6 +14,7 @@ from standfast.lease import Lease
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from standfast.checks import Checked, NodeHealth, Traffic
     from standfast.fleet import Automation, Canary, Entry, FleetConfig, ReplicaAddress
     from standfast.health import Assessment, EndpointProbe, Verdict
     from standfast.lease import HolderState
@@ -57,7 +58,7 @@ class View:
     """All that is known of a scope, read at once.
 
     `replicas` is cluster id -> addresses, `assessments` cluster id -> the watch's last judgement; `relay` is the
-    generation of the run that has the watch.
+    generation of the run that has the watch. `nodes` and `checks` are cluster id -> what the last assessment found.
     """
 
     scope: ScopeRecord
@@ -65,6 +66,8 @@ class View:
     replicas: Mapping[str, Sequence[ReplicaAddress]]
     assessments: Mapping[str, Assessment]
     relay: int
+    nodes: Mapping[str, NodeHealth] = field(default_factory=dict)
+    checks: Mapping[str, Checked] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,17 @@ class EvidenceStore(Protocol):
         ...
 
 
+class CheckStore(Protocol):
+    """What assessments found. Unfenced: the newest wins."""
+
+    def write_checks(self, checked: Checked, nodes: NodeHealth | None) -> None:
+        """Replace the last five checks and, where any were taken, the node reports' findings. May be repeated.
+
+        Older ones never replace newer ones.
+        """
+        ...
+
+
 class ViewStore(Protocol):
     """Everything at once."""
 
@@ -222,6 +236,14 @@ class LoadBalancer(Protocol):
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:
         """Replace all weights of the rule, at once. May be repeated."""
+        ...
+
+
+class TrafficMetrics(Protocol):
+    """What the load balancer counted."""
+
+    def counted(self, entry: Entry, now: float, seconds: float) -> Mapping[str, Traffic]:
+        """Cluster id -> requests and failures over the last `seconds`, in whole minutes that are over."""
         ...
 
 

@@ -89,6 +89,7 @@ class ProofAnswer(BaseModel):
     verdict: Verdict
     verdict_reason: str
     assessed_at: float | None
+    nodes: str = ""
 
 
 class ShiftAnswer(BaseModel):

@@ -6,6 +6,7 @@
 | CONFIG | FleetConfig as applied |
 | REPLICAS | the addresses of the registered replicas |
 | ASSESSMENT#<cluster id> | the watch's last assessment |
+| CHECKS#, NODES#<cluster id> | the last assessment's five checks; what the nodes reported |
 | WATCH | the relay's generations |
 
 Incidents have a partition of their own, `<scope>#INCIDENTS`, so that the watch's query stays small.
@@ -24,6 +25,8 @@ from standfast.aws.items import decode_item, encode, encode_item
 from standfast.aws.records import (
     applied_from_item,
     assessment_from_item,
+    checked_from_item,
+    nodes_from_item,
     replicas_from_item,
     scope_from_item,
     scope_to_item,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from standfast.checks import Checked, NodeHealth
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.health import Assessment
     from standfast.lease import Lease
@@ -144,6 +148,18 @@ class ClusterTable:
             name = f"ASSESSMENT#{assessment.cluster_id}"
             self._put_if(self._region, name, item, newer, {":at": assessment.assessed_at})
 
+    def write_checks(self, checked: Checked, nodes: NodeHealth | None) -> None:
+        found = {check.name: {"verdict": str(check.verdict), "reason": check.reason} for check in checked.checks}
+        item = {**asdict(checked), "verdict": str(checked.verdict), "checks": found}
+        newer = "attribute_not_exists(pk) OR checked_at < :at"
+        self._put_if(self._region, f"CHECKS#{checked.cluster_id}", item, newer, {":at": checked.checked_at})
+        if nodes is None or nodes.reported_at is None:
+            return
+        judged = {node.instance_id: {"verdict": str(node.verdict), "reason": node.reason} for node in nodes.nodes}
+        item = {"cluster_id": nodes.cluster_id, "reported_at": nodes.reported_at, "nodes": judged}
+        newer = "attribute_not_exists(pk) OR reported_at < :at"
+        self._put_if(self._region, f"NODES#{nodes.cluster_id}", item, newer, {":at": nodes.reported_at})
+
     def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
         clusters = {
             cluster_id: [{"replica_id": address.replica_id, "url": address.url} for address in addresses]
@@ -168,6 +184,14 @@ class ClusterTable:
                 if name.startswith("ASSESSMENT#")
             },
             relay=int(items.get("WATCH", {}).get("active", 0)),
+            nodes={
+                item["cluster_id"]: nodes_from_item(item) for name, item in items.items() if name.startswith("NODES#")
+            },
+            checks={
+                item["cluster_id"]: checked_from_item(item)
+                for name, item in items.items()
+                if name.startswith("CHECKS#")
+            },
         )
 
     def relay(self) -> int:

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.health import Assessment, Verdict
@@ -112,6 +113,36 @@ def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
             assessed_at=float(item["assessed_at"]),
             since=None if since is None else float(since),
             saturated=int(item.get("saturated", 0)),  # not in items of earlier versions
+            late=int(item.get("late", 0)),
+        )
+
+
+def nodes_from_item(item: Mapping[str, Any]) -> NodeHealth:
+    """The findings of a NODES item."""
+    with _reading(f"NODES#{item.get('cluster_id')}"):
+        reported_at = item.get("reported_at")
+        return NodeHealth(
+            cluster_id=item["cluster_id"],
+            reported_at=None if reported_at is None else float(reported_at),
+            nodes=tuple(
+                NodeFinding(instance_id, Verdict(found["verdict"]), found["reason"])
+                for instance_id, found in sorted(item["nodes"].items())
+            ),
+        )
+
+
+def checked_from_item(item: Mapping[str, Any]) -> Checked:
+    """The five checks of a CHECKS item."""
+    with _reading(f"CHECKS#{item.get('cluster_id')}"):
+        return Checked(
+            cluster_id=item["cluster_id"],
+            verdict=Verdict(item["verdict"]),
+            reason=item["reason"],
+            checks=tuple(
+                Check(name, Verdict(item["checks"][name]["verdict"]), item["checks"][name]["reason"])
+                for name in CheckName
+            ),
+            checked_at=float(item["checked_at"]),
         )
 
 

@@ -1,0 +1,231 @@
+"""The assessment: five checks of a cluster from the evidence of four sides, and one verdict.
+
+| check | asks | evidence |
+|---|---|---|
+| gpu | does every GPU answer, with no fault that wants a reset, a reboot or a replacement? | node reports |
+| model | does the engine answer as the expected model? | canaries |
+| inference | does the canary come back within its deadline? | canaries |
+| latency | is the first token in time, and no replica apart from its siblings? | canaries |
+| errors | is the share of 5xx below its limit, over enough requests? | the load balancer's metrics |
+
+Unknown is not unhealthy: evidence that is missing makes its check unknown and moves nothing. The verdict is the worst
+check that is known; it is unknown when inference is, because nobody can then say that the cluster serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING
+
+from standfast.health import PASSED, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from standfast.fleet import Canary, Objectives
+
+APART = 3.0
+"""A replica whose first token takes this many times its siblings' median is apart from them."""
+_WORST_FIRST = (Verdict.UNHEALTHY, Verdict.DEGRADED, Verdict.HEALTHY)
+
+
+class CheckName(StrEnum):
+    """The five questions."""
+
+    GPU = "gpu"
+    MODEL = "model"
+    INFERENCE = "inference"
+    LATENCY = "latency"
+    ERRORS = "errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question answered, with the reason in a sentence."""
+
+    name: CheckName
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFinding:
+    """The judgement of one node by its report. `verdict` is unknown where there is no report, and `reason` says why."""
+
+    instance_id: str
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """The nodes of a cluster. `reported_at`: when the youngest readable report was taken, None without any."""
+
+    cluster_id: str
+    reported_at: float | None
+    nodes: tuple[NodeFinding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one replica answered to one canary."""
+
+    replica_id: str
+    outcome: Outcome
+    detail: str = ""
+    first_token_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the load balancer counted for a cluster over the window: requests, and those that the users saw fail."""
+
+    requests: float
+    failed: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvidence:
+    """All that is known of one cluster. None: that side gave no evidence, and the reason stands in `missing`."""
+
+    cluster_id: str
+    expected: int
+    answers: Sequence[Answer] | None
+    nodes: NodeHealth | None
+    traffic: Traffic | None
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The assessment of one cluster. `checked_at` in seconds since the epoch."""
+
+    cluster_id: str
+    verdict: Verdict
+    reason: str
+    checks: tuple[Check, ...]
+    checked_at: float
+
+    @property
+    def failed(self) -> int:
+        """Checks that are degraded or unhealthy."""
+        return sum(check.verdict in (Verdict.DEGRADED, Verdict.UNHEALTHY) for check in self.checks)
+
+
+def judge(evidence: ClusterEvidence, canary: Canary, objectives: Objectives, now: float) -> Checked:
+    """Answer the five questions and give the verdict."""
+    checks = (
+        _gpu(evidence),
+        _model(evidence),
+        _inference(evidence),
+        _latency(evidence, canary),
+        _errors(evidence, objectives),
+    )
+    known = {check.verdict for check in checks}
+    inference = next(check for check in checks if check.name is CheckName.INFERENCE)
+    verdict = next(verdict for verdict in (*_WORST_FIRST, Verdict.UNKNOWN) if verdict in known)
+    if inference.verdict is Verdict.UNKNOWN and verdict is not Verdict.UNHEALTHY:
+        verdict = Verdict.UNKNOWN
+    decisive = [check for check in checks if check.verdict is verdict] if verdict is not Verdict.HEALTHY else []
+    reason = "; ".join(f"{check.name}: {check.reason}" for check in decisive) or inference.reason
+    return Checked(evidence.cluster_id, verdict, reason, checks, now)
+
+
+def _gpu(evidence: ClusterEvidence) -> Check:
+    found = evidence.nodes
+    if found is None or not found.nodes:
+        return Check(CheckName.GPU, Verdict.UNKNOWN, evidence.missing.get("nodes", "no node was asked"))
+    condemned = [node for node in found.nodes if node.verdict is Verdict.UNHEALTHY]
+    silent = [node for node in found.nodes if node.verdict is Verdict.UNKNOWN]
+    watched = [node for node in found.nodes if node.verdict is Verdict.DEGRADED]
+    count = len(found.nodes)
+    if condemned:
+        said = f"{len(condemned)} of {count} nodes: {condemned[0].instance_id}: {condemned[0].reason}"
+        dead = 2 * (count - len(condemned)) < count
+        return Check(CheckName.GPU, Verdict.UNHEALTHY if dead else Verdict.DEGRADED, said)
+    if watched:
+        return Check(CheckName.GPU, Verdict.DEGRADED, f"{watched[0].instance_id}: {watched[0].reason}")
+    if silent:
+        said = f"{len(silent)} of {count} nodes cannot be judged: {silent[0].instance_id}: {silent[0].reason}"
+        return Check(CheckName.GPU, Verdict.UNKNOWN, said)
+    return Check(CheckName.GPU, Verdict.HEALTHY, f"{count} of {count} nodes are without a fault")
+
+
+def _model(evidence: ClusterEvidence) -> Check:
+    answers = evidence.answers
+    if not answers:
+        return Check(CheckName.MODEL, Verdict.UNKNOWN, evidence.missing.get("endpoints", "no replica was asked"))
+    wrong = [answer for answer in answers if answer.outcome is Outcome.WRONG_MODEL]
+    right = sum(answer.outcome in PASSED for answer in answers)
+    if wrong:
+        dead = 2 * (len(answers) - len(wrong)) < evidence.expected
+        said = f"{len(wrong)} of {len(answers)} replicas serve another model ({wrong[0].detail})"
+        return Check(CheckName.MODEL, Verdict.UNHEALTHY if dead else Verdict.DEGRADED, said)
+    if not right:
+        return Check(CheckName.MODEL, Verdict.UNKNOWN, "no replica answered as any model")
+    return Check(CheckName.MODEL, Verdict.HEALTHY, f"{right} of {len(answers)} replicas answer as the expected model")
+
+
+def _inference(evidence: ClusterEvidence) -> Check:
+    answers, expected = evidence.answers, evidence.expected
+    if not answers:
+        return Check(CheckName.INFERENCE, Verdict.UNKNOWN, evidence.missing.get("endpoints", "no replica was asked"))
+    passed = sum(answer.outcome in PASSED for answer in answers)
+    said = f"{passed} of {expected} replicas answered the canary"
+    if passed >= expected:
+        return Check(CheckName.INFERENCE, Verdict.HEALTHY, said)
+    failed = next((answer for answer in answers if answer.outcome not in PASSED), None)
+    why = f"{said}; {failed.replica_id}: {failed.outcome}" if failed else said
+    return Check(CheckName.INFERENCE, Verdict.UNHEALTHY if 2 * passed < expected else Verdict.DEGRADED, why)
+
+
+def _latency(evidence: ClusterEvidence, canary: Canary) -> Check:
+    took = {
+        answer.replica_id: answer.first_token_seconds
+        for answer in evidence.answers or ()
+        if answer.first_token_seconds is not None
+    }
+    if not took:
+        return Check(CheckName.LATENCY, Verdict.UNKNOWN, evidence.missing.get("endpoints", "no first token came"))
+    objective, middle = canary.first_token_seconds, median(took.values())
+    slowest = max(took, key=lambda replica: took[replica])
+    late = sum(seconds > objective for seconds in took.values())
+    if late:
+        said = (
+            f"{late} of {len(took)} first tokens came later than {objective:g} s, the last after {took[slowest]:.2f} s"
+        )
+        return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
+    # Below a quarter of the objective nobody waits, however far apart two replicas are.
+    if len(took) > 2 and took[slowest] > max(APART * middle, objective / 4):
+        said = f"{slowest} is apart: its first token took {took[slowest]:.2f} s, its siblings' {middle:.2f} s"
+        return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
+    return Check(CheckName.LATENCY, Verdict.HEALTHY, f"the first token takes {middle:.2f} s")
+
+
+def _errors(evidence: ClusterEvidence, objectives: Objectives) -> Check:
+    traffic = evidence.traffic
+    if traffic is None:
+        return Check(CheckName.ERRORS, Verdict.UNKNOWN, evidence.missing.get("traffic", "nothing was counted"))
+    if traffic.requests < objectives.min_requests:
+        said = f"{traffic.requests:g} requests in {objectives.window_seconds} s say nothing"
+        return Check(CheckName.ERRORS, Verdict.UNKNOWN, said)
+    rate = traffic.failed / traffic.requests
+    said = f"{rate:.1%} of {traffic.requests:g} requests failed"
+    if rate <= objectives.error_rate:
+        return Check(CheckName.ERRORS, Verdict.HEALTHY, said)
+    return Check(CheckName.ERRORS, Verdict.UNHEALTHY if 2 * rate > 1 else Verdict.DEGRADED, said)
+
+
+def node_limitation(health: NodeHealth | None, fresh_seconds: float, now: float) -> str | None:
+    """Why a cluster's nodes are no proof that it may take traffic (law 2), or None when they are."""
+    if health is None or health.reported_at is None:
+        return "no node report was taken yet"
+    age = now - health.reported_at
+    if age > fresh_seconds:
+        return f"its last node report is {age:.0f} s old, more than {fresh_seconds:g} s"
+    condemned = [node for node in health.nodes if node.verdict is Verdict.UNHEALTHY]
+    if 2 * (len(health.nodes) - len(condemned)) < len(health.nodes):
+        return f"{len(condemned)} of {len(health.nodes)} nodes are condemned: {condemned[0].reason}"
+    return None
