@@ -60,6 +60,11 @@ def outage(records: Sequence[Record], fault_at: float) -> Outage:
     return Outage(first_failed_at, recovered_at, len(seen), len(failed), len(after), shed)
 
 
+def shed_in_all(records: Sequence[Record]) -> int:
+    """How many requests were shed at least once."""
+    return len({record.request for record in records if record.shed})
+
+
 def never_served(records: Sequence[Record]) -> int:
     """How many of the requests that were shed at least once were not served in the end.
 

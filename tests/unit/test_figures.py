@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sandbox.aws.latency import Injection
-from sandbox.figures import injected_seconds, never_served, outage, summaries, summary
+from sandbox.figures import injected_seconds, never_served, outage, shed_in_all, summaries, summary
 from sandbox.fleet.load import Record
 
 
@@ -32,7 +32,8 @@ def test_what_was_shed_has_not_failed_and_is_counted_apart() -> None:
 def test_who_was_shed_and_never_served_is_counted_once() -> None:
     first, again = shed(0, 10, "a"), replace(record(0, 16, 16.3), request="a")
     lost, still = shed(1, 10, "b"), shed(1, 16, "b")
-    assert never_served([again, first, lost, still, record(2, 11, 11.2)]) == 1
+    records = [again, first, lost, still, record(2, 11, 11.2)]
+    assert (shed_in_all(records), never_served(records)) == (2, 1)
     assert never_served([first, again]) == 0
 
 

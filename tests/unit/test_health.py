@@ -96,6 +96,10 @@ def test_saturated_replicas_are_counted_and_others_are_not() -> None:
     evidence = Evidence({"r0": busy, "r1": busy, "r2": wedged, "r3": [probe(at=NOW - 0.5)]}, [probe(at=NOW - 0.5)])
     assessed = assess(ACTIVE, evidence, 4, limits(), NOW)
     assert (assessed.saturated, assessed.passing, assessed.verdict) == (2, 3, Verdict.DEGRADED)
+    assert assessed.late == 2
+    once = Evidence({"r0": probes(TIMED_OUT), "r1": probes(SLOW), "r2": probes(ANSWERED)}, probes(ANSWERED))
+    assessed = assess(ACTIVE, once, 3, limits(), NOW)
+    assert (assessed.saturated, assessed.late) == (0, 2)
 
 
 def test_an_engine_whose_counter_stands_still_is_wedged() -> None:

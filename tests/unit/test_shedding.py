@@ -33,7 +33,7 @@ FRESH = 10.0
 
 def busy(saturated: int, expected: int = 4, at: float = NOW, verdict: Verdict = Verdict.DEGRADED) -> Assessment:
     found = assessment(ACTIVE, verdict, "as built", assessed_at=at)
-    return replace(found, saturated=saturated, expected=expected)
+    return replace(found, saturated=saturated, expected=expected, late=saturated)
 
 
 def shedding(percent: int, since: float) -> ScopeRecord:
@@ -140,9 +140,11 @@ def test_down_waits_longer_than_up() -> None:
     assert decide(shedding(40, LIMITS.calm_seconds), busy(0)).action is ShedAction.LOWER
 
 
-def test_one_saturated_replica_of_four_moves_nothing_either_way() -> None:
+@pytest.mark.parametrize("found", [busy(1), replace(busy(0), late=1)], ids=["saturated", "late once"])
+def test_one_late_replica_of_four_moves_nothing_either_way(found: Assessment) -> None:
+    """A new run of the watch knows of no saturation for its first seconds; that must not look like calm."""
     for since in (0.0, 3600.0):
-        assert decide(shedding(40, since), busy(1)).action is ShedAction.NONE
+        assert decide(shedding(40, since), found).action is ShedAction.NONE
 
 
 # Nothing

@@ -92,7 +92,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The judgement of one cluster. `saturated` is how many of its passing replicas are so."""
+    """The judgement of one cluster.
+
+    `late` is how many of its passing replicas answered late, or not, the last time; `saturated` how many of these are
+    so for long and work without a pause.
+    """
 
     cluster_id: str
     verdict: Verdict
@@ -102,6 +106,7 @@ class Assessment:
     assessed_at: float
     since: float | None = None
     saturated: int = 0
+    late: int = 0
 
 
 def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float) -> Judgement:
@@ -167,6 +172,7 @@ def assess(cluster_id: str, evidence: Evidence, expected: int, limits: Detection
         assessed_at=now,
         since=None if verdict is Verdict.HEALTHY else since,
         saturated=sum(judgement.saturated for judgement in judged.values()),
+        late=verdicts.count(Verdict.DEGRADED),
     )
 
 

@@ -79,7 +79,8 @@ def decide_shed(
     """Shed one step more, one step less, or as much as now. Times are seconds since the epoch.
 
     Two steps are apart by `raise_seconds` up and `calm_seconds` down, counted from the last change of desired state.
-    A missing or old assessment moves nothing; what is dead is the failover's. A step is taken only while the lease is
+    A single late answer keeps the share where it is. A missing or old assessment moves nothing; what is dead is the
+    failover's. A step is taken only while the lease is
     free: whoever holds it moves the traffic.
     """
     desired = record.desired
@@ -98,9 +99,8 @@ def decide_shed(
         return stay("no cluster is active and assessed")
     if hindrance := _hindrance(record, assessment, fresh_seconds, now):
         return stay(hindrance)
-    late = f"{assessment.saturated} of {assessment.expected} replicas answer too late"
     if is_saturated(assessment):
-        busy = f"{active} is saturated: {late}"
+        busy = f"{active} is saturated: {assessment.saturated} of {assessment.expected} replicas answer too late"
         if shed >= limits.maximum_percent:
             return stay(f"{busy}, and this is the most that may be shed", desired.updated_at)
         if since_change < limits.raise_seconds:
@@ -108,7 +108,8 @@ def decide_shed(
         return step(ShedAction.RAISE, min(shed + limits.step_percent, limits.maximum_percent), busy)
     if not shed:
         return stay(f"{active} is not saturated")
-    if assessment.saturated or since_change < limits.calm_seconds:
+    if assessment.late or since_change < limits.calm_seconds:
+        late = f"{assessment.late} of {assessment.expected} replicas answered late the last time"
         return stay(f"{late}; the last change is {since_change:.0f} s ago")
     return step(ShedAction.LOWER, max(shed - limits.step_percent, 0), f"{active} is not saturated any more")
 
