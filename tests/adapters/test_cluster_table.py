@@ -236,11 +236,11 @@ def test_an_older_assessment_never_replaces_a_newer_one(table: ClusterTable) -> 
 
 
 def test_an_assessment_counts_saturated_replicas_and_one_of_an_earlier_version_none(table: ClusterTable) -> None:
-    busy = replace(assessment(), saturated=3)
+    busy = replace(assessment(), saturated=3, late=4)
     ready(table).write_assessments([busy])
     assert table.view().assessments == {ACTIVE: busy}
     table._client.update_item(
-        TableName=table._table, Key=table._key(SCOPE, f"ASSESSMENT#{ACTIVE}"), UpdateExpression="REMOVE saturated"
+        TableName=table._table, Key=table._key(SCOPE, f"ASSESSMENT#{ACTIVE}"), UpdateExpression="REMOVE saturated, late"
     )
     assert table.view().assessments == {ACTIVE: assessment()}
 
