@@ -114,7 +114,6 @@ def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
             since=None if since is None else float(since),
             saturated=int(item.get("saturated", 0)),  # not in items of earlier versions
             late=int(item.get("late", 0)),
-            late=int(item.get("late", 0)),
         )
 
 
