@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 
 from standfast.aws.calls import config
 from standfast.aws.cluster_table import ClusterTable
+from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.errors import (
     AccessDeniedError,
     ConflictError,
@@ -220,6 +221,10 @@ def test_no_configuration_is_an_unknown_scope(table: ClusterTable) -> None:
 # Evidence and the relay
 
 
+def checked(at: float, verdict: Verdict = Verdict.HEALTHY) -> Checked:
+    return Checked(ACTIVE, verdict, "as built by a test", tuple(Check(name, verdict, "so") for name in CheckName), at)
+
+
 def ready(table: ClusterTable) -> ClusterTable:
     table.create(record())
     table.write_config(fleet(), seen_version=0)
@@ -243,6 +248,16 @@ def test_an_assessment_counts_saturated_replicas_and_one_of_an_earlier_version_n
         TableName=table._table, Key=table._key(SCOPE, f"ASSESSMENT#{ACTIVE}"), UpdateExpression="REMOVE saturated, late"
     )
     assert table.view().assessments == {ACTIVE: assessment()}
+
+
+def test_the_five_checks_and_what_the_nodes_reported_are_read_back(table: ClusterTable) -> None:
+    nodes = NodeHealth(ACTIVE, NOW - 4.5, (NodeFinding("i-1", Verdict.DEGRADED, "a row is to be remapped"),))
+    ready(table).write_checks(checked(NOW), nodes)
+    table.write_checks(checked(NOW - 30, Verdict.UNHEALTHY), replace(nodes, reported_at=NOW - 40))  # comes late
+    table.write_checks(checked(NOW + 30), None)  # the nodes gave no evidence: what they said last stands, and grows old
+    view = table.view()
+    assert view.checks == {ACTIVE: checked(NOW + 30)}
+    assert view.nodes == {ACTIVE: nodes}
 
 
 def test_writing_the_same_assessment_twice_is_no_error(table: ClusterTable) -> None:

@@ -93,8 +93,8 @@ def machine(name: str) -> Document:
 def logical_id(name: str) -> str:
     """The resource of a state machine."""
     (found,) = [
-        logical_id
-        for logical_id, resource in source()["Resources"].items()
+        str(each)
+        for each, resource in source()["Resources"].items()
         if resource["Properties"].get("DefinitionUri") == f"statemachines/{name}.asl.yaml"
     ]
     return found

@@ -173,6 +173,16 @@ def test_without_an_active_cluster_there_is_nothing_to_move() -> None:
 # Proof
 
 
+def test_a_cluster_whose_nodes_are_no_proof_takes_no_traffic() -> None:
+    """Law 2: a live canary now and a node report that is young enough."""
+    canaries = [probe(), probe()]
+    stale = proof(STANDBY, canaries, assessment(STANDBY), nodes="its last node report is 91 s old, more than 90 s")
+    fine = proof(STANDBY, canaries, assessment(STANDBY), nodes=None)
+    cluster = REGION.cluster(STANDBY)
+    assert limitation(stale, Role.STANDBY, cluster, FRESH, NOW) == "its last node report is 91 s old, more than 90 s"
+    assert limitation(fine, Role.STANDBY, cluster, FRESH, NOW) is None
+
+
 def test_a_proof_counts_the_answers_and_quotes_a_failure() -> None:
     canaries = [probe(), probe(Outcome.SLOW), probe(Outcome.REFUSED)]
     found = proof(STANDBY, canaries, assessment(STANDBY, Verdict.DEGRADED, "one is slow"))

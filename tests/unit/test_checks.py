@@ -1,0 +1,205 @@
+"""Five checks of a cluster: what each says, what unknown means, and what the nodes' reports prove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from standfast.checks import (
+    Answer,
+    Checked,
+    CheckName,
+    ClusterEvidence,
+    NodeFinding,
+    NodeHealth,
+    Traffic,
+    judge,
+    node_limitation,
+)
+from standfast.fleet import Canary, Objectives
+from standfast.health import Outcome, Verdict
+from standfast.node_health import NOT_ASKED, node_health
+from standfast.node_reports import NodeAnswer
+from tests.builders import ACTIVE, NOW
+
+WELL = NodeFinding("i-1", Verdict.HEALTHY, "1 GPU answers without a fault")
+LOST = NodeFinding("i-2", Verdict.UNHEALTHY, "GPU 0 has fallen off the bus")
+
+
+def answers(*outcomes: Outcome, took: float = 0.1) -> list[Answer]:
+    return [
+        Answer(f"i-{number}:8000", outcome, "", took if outcome in (Outcome.ANSWERED, Outcome.SLOW) else None)
+        for number, outcome in enumerate(outcomes, 1)
+    ]
+
+
+def nodes(*found: NodeFinding) -> NodeHealth:
+    return NodeHealth(ACTIVE, NOW - 5, found)
+
+
+GOOD = ClusterEvidence(
+    ACTIVE, 4, answers(*[Outcome.ANSWERED] * 4), nodes(WELL, WELL), Traffic(requests=1000, failed=1), {}
+)
+
+
+def judged(evidence: ClusterEvidence) -> Checked:
+    return judge(evidence, Canary(), Objectives(), NOW)
+
+
+def check(evidence: ClusterEvidence, name: CheckName) -> tuple[Verdict, str]:
+    (found,) = [each for each in judged(evidence).checks if each.name is name]
+    return found.verdict, found.reason
+
+
+def test_a_cluster_that_is_well_passes_all_five() -> None:
+    found = judged(GOOD)
+    assert [each.name for each in found.checks] == list(CheckName)
+    assert {each.verdict for each in found.checks} == {Verdict.HEALTHY}
+    assert (found.verdict, found.reason, found.failed) == (
+        Verdict.HEALTHY,
+        "4 of 4 replicas answered the canary",
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "verdict", "reason"),
+    [
+        (
+            {"nodes": nodes(WELL, WELL, LOST)},
+            CheckName.GPU,
+            Verdict.DEGRADED,
+            "1 of 3 nodes: i-2: GPU 0 has fallen off the bus",
+        ),
+        ({"nodes": nodes(WELL, LOST, LOST)}, CheckName.GPU, Verdict.UNHEALTHY, "2 of 3 nodes: i-2: GPU 0 has fallen"),
+        (
+            {"nodes": nodes(WELL, NodeFinding("i-3", Verdict.UNKNOWN, "no answer yet"))},
+            CheckName.GPU,
+            Verdict.UNKNOWN,
+            "1 of 2 nodes cannot be judged: i-3: no answer yet",
+        ),
+        ({"nodes": None, "missing": {"nodes": "SSM is away"}}, CheckName.GPU, Verdict.UNKNOWN, "SSM is away"),
+        (
+            {"answers": answers(Outcome.ANSWERED, Outcome.ANSWERED, Outcome.ANSWERED, Outcome.WRONG_MODEL)},
+            CheckName.MODEL,
+            Verdict.DEGRADED,
+            "1 of 4 replicas serve another model",
+        ),
+        (
+            {"answers": answers(*[Outcome.WRONG_MODEL] * 3, Outcome.ANSWERED)},
+            CheckName.MODEL,
+            Verdict.UNHEALTHY,
+            "3 of 4 replicas serve another model",
+        ),
+        (
+            {"answers": answers(*[Outcome.REFUSED] * 4)},
+            CheckName.MODEL,
+            Verdict.UNKNOWN,
+            "no replica answered as any model",
+        ),
+        (
+            {"answers": answers(*[Outcome.ANSWERED] * 3, Outcome.TIMED_OUT)},
+            CheckName.INFERENCE,
+            Verdict.DEGRADED,
+            "3 of 4 replicas answered the canary; i-4:8000: no whole answer in time",
+        ),
+        (
+            {"answers": answers(Outcome.ANSWERED, *[Outcome.REFUSED] * 3)},
+            CheckName.INFERENCE,
+            Verdict.UNHEALTHY,
+            "1 of 4 replicas answered the canary; i-2:8000: connection refused",
+        ),
+        (
+            {"answers": answers(*[Outcome.SLOW] * 4, took=1.2)},
+            CheckName.LATENCY,
+            Verdict.DEGRADED,
+            "4 of 4 first tokens came later than 1 s, the last after 1.20 s",
+        ),
+        (
+            {"answers": [*answers(*[Outcome.ANSWERED] * 3), Answer("i-4:8000", Outcome.ANSWERED, "", 0.6)]},
+            CheckName.LATENCY,
+            Verdict.DEGRADED,
+            "i-4:8000 is apart: its first token took 0.60 s, its siblings' 0.10 s",
+        ),
+        ({"traffic": Traffic(100, 6)}, CheckName.ERRORS, Verdict.DEGRADED, "6.0% of 100 requests failed"),
+        ({"traffic": Traffic(100, 51)}, CheckName.ERRORS, Verdict.UNHEALTHY, "51.0% of 100 requests failed"),
+        ({"traffic": Traffic(19, 19)}, CheckName.ERRORS, Verdict.UNKNOWN, "19 requests in 180 s say nothing"),
+        ({"traffic": None, "missing": {"traffic": "no metrics"}}, CheckName.ERRORS, Verdict.UNKNOWN, "no metrics"),
+    ],
+)
+def test_a_check_says_what_it_found(change: dict[str, object], name: CheckName, verdict: Verdict, reason: str) -> None:
+    found = check(replace(GOOD, **change), name)  # type: ignore[arg-type]  # each change fits its field
+    assert found[0] is verdict
+    assert found[1].startswith(reason)
+
+
+def test_a_small_difference_between_siblings_is_none() -> None:
+    """Three times nothing is nothing: below a quarter of the objective nobody waits."""
+    quick = [*answers(*[Outcome.ANSWERED] * 3, took=0.02), Answer("i-4:8000", Outcome.ANSWERED, "", 0.2)]
+    assert check(replace(GOOD, answers=quick), CheckName.LATENCY)[0] is Verdict.HEALTHY
+
+
+def test_the_verdict_is_the_worst_that_is_known_and_names_its_check() -> None:
+    found = judged(replace(GOOD, nodes=nodes(WELL, LOST, LOST), traffic=Traffic(100, 6)))
+    assert found.verdict is Verdict.UNHEALTHY
+    assert found.reason == "gpu: 2 of 3 nodes: i-2: GPU 0 has fallen off the bus"
+    assert found.failed == 2
+
+
+def test_an_idle_standby_is_healthy_though_nothing_is_known_of_its_errors() -> None:
+    assert judged(replace(GOOD, traffic=Traffic(0, 0))).verdict is Verdict.HEALTHY
+
+
+def test_without_canaries_nobody_can_say_that_it_serves() -> None:
+    found = judged(replace(GOOD, answers=None, missing={"endpoints": "the function was denied"}))
+    assert (found.verdict, found.reason) == (
+        Verdict.UNKNOWN,
+        "model: the function was denied; inference: the function was denied; latency: the function was denied",
+    )
+
+
+@given(
+    sides=st.fixed_dictionaries(
+        {"answers": st.none(), "nodes": st.sampled_from([None, GOOD.nodes]), "traffic": st.none()}
+    )
+)
+def test_missing_evidence_never_makes_a_cluster_unhealthy(sides: dict[str, object]) -> None:
+    found = judged(replace(GOOD, **sides))  # type: ignore[arg-type]  # each fits its field
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.failed == 0
+
+
+# What the nodes prove
+
+
+@pytest.mark.parametrize(
+    ("health", "why_not"),
+    [
+        (None, "no node report was taken yet"),
+        (NodeHealth(ACTIVE, None, (WELL,)), "no node report was taken yet"),
+        (NodeHealth(ACTIVE, NOW - 91, (WELL,)), "its last node report is 91 s old, more than 90 s"),
+        (nodes(WELL, LOST, LOST), "2 of 3 nodes are condemned: GPU 0 has fallen off the bus"),
+        (nodes(WELL, LOST), None),
+        (NodeHealth(ACTIVE, NOW - 90, (WELL,)), None),
+    ],
+)
+def test_a_cluster_is_proven_by_a_fresh_report_that_does_not_condemn_most_of_it(
+    health: NodeHealth | None, why_not: str | None
+) -> None:
+    assert node_limitation(health, 90, NOW) == why_not
+
+
+def test_a_node_that_cannot_be_asked_is_unknown_and_the_others_count() -> None:
+    cut = NodeAnswer("=== standfast-node-report 1\n=== boot\n")
+    found = node_health(ACTIVE, {"i-1": cut, "i-2": NodeAnswer(None, "no answer yet")}, ["i-1", "i-3"], None, NOW)
+    assert [(node.instance_id, node.verdict) for node in found.nodes] == [
+        ("i-1", Verdict.UNKNOWN),
+        ("i-2", Verdict.UNKNOWN),
+        ("i-3", Verdict.UNKNOWN),
+    ]
+    assert found.nodes[0].reason.startswith("the report of i-1 is cut off")
+    assert (found.nodes[1].reason, found.nodes[2].reason) == ("no answer yet", NOT_ASKED.reason)
+    assert found.reported_at is None

@@ -1,0 +1,74 @@
+"""`assess` in the booted sandbox: real nodes report, real replicas answer, and missing evidence moves nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sandbox.region import SandboxRegion
+from standfast.checks import CheckName
+from standfast.health import Verdict
+
+
+def assess(region: SandboxRegion, **given: object) -> dict[str, Any]:
+    """Run one assessment and give what Step Functions says of it."""
+    started = region.client("stepfunctions").start_execution(
+        stateMachineArn=region.outputs["AssessArn"], input=json.dumps({"trigger": "console", **given})
+    )
+    return region.wait_for_end(started["executionArn"], 60.0)
+
+
+def verdict(region: SandboxRegion, cluster_id: str, name: CheckName) -> tuple[Verdict, str]:
+    (found,) = [check for check in region.view().checks[cluster_id].checks if check.name is name]
+    return found.verdict, found.reason
+
+
+def test_a_healthy_region_passes_and_every_node_has_reported(region: SandboxRegion) -> None:
+    execution = assess(region)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    view = region.view()
+    assert {checked.verdict for checked in view.checks.values()} == {Verdict.HEALTHY}
+    assert {len(health.nodes) for health in view.nodes.values()} == {4, 2}
+    assert verdict(region, region.primary, CheckName.GPU)[0] is Verdict.HEALTHY
+
+
+def test_a_lost_gpu_is_found_by_the_nodes_own_script_and_told_by_day(region: SandboxRegion) -> None:
+    node = region.nodes.nodes(region.standby)[0]
+    told = len(region.messages())
+    node.shell.lose_gpu(0)
+    try:
+        assert assess(region, cluster_ids=[region.standby])["status"] == "SUCCEEDED"
+        found = verdict(region, region.standby, CheckName.GPU)
+    finally:
+        node.shell.clear()
+    assert found[0] is Verdict.DEGRADED  # one of two: it serves, and somebody should look
+    assert node.instance_id in found[1]
+    notices = [message for message in region.messages()[told:] if message.topic == "notice"]
+    assert any(node.instance_id in message.subject for message in notices)
+    assess(region)
+
+
+def test_an_unknown_cluster_is_refused_by_name(region: SandboxRegion) -> None:
+    execution = assess(region, cluster_ids=["use1-z"])
+    assert (execution["status"], execution["error"]) == ("FAILED", "AssessmentRefused")
+    assert "cluster 'use1-z' is unknown; this Region has use1-a, use1-b" in execution["cause"]
+
+
+def test_an_unknown_field_is_refused_by_name(region: SandboxRegion) -> None:
+    execution = assess(region, clusters=["use1-a"])
+    assert execution["error"] == "AssessmentRefused"
+    assert "clusters is not a known field" in execution["cause"]
+
+
+def test_without_metrics_errors_are_unknown_and_nothing_moves(region: SandboxRegion) -> None:
+    weights = dict(region.view().scope.desired.weights)
+    region.cloud.monitoring.metrics.lose_reads(region.name)
+    try:
+        assert assess(region)["status"] == "SUCCEEDED"
+        found = verdict(region, region.primary, CheckName.ERRORS)
+    finally:
+        region.cloud.monitoring.metrics.restore()
+    assert found[0] is Verdict.UNKNOWN
+    assert "GetMetricData" in found[1]
+    assert region.view().checks[region.primary].verdict is Verdict.HEALTHY
+    assert dict(region.view().scope.desired.weights) == weights
