@@ -69,6 +69,7 @@ class RunCommand:
         self._lock = threading.RLock()
         self._shells: dict[str, Callable[[str], NodeShell | None]] = {}
         self._commands: dict[str, dict[str, Command]] = {}
+        self._busy: set[NodeShell] = set()
         self._lost: set[str] = set()
         self._away: set[str] = set()
         self._pool = ThreadPoolExecutor(SCRIPTS_AT_ONCE, thread_name_prefix="run-command")
@@ -97,9 +98,12 @@ class RunCommand:
             self._away.clear()
 
     def close(self) -> None:
-        """Takes no further command and waits for the scripts under way. May be called again."""
+        """Takes no further command and ends the scripts under way. May be called again."""
         with self._lock:
             self._closed = True
+            busy = tuple(self._busy)
+        for shell in busy:
+            shell.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     # What AWS does
@@ -168,7 +172,13 @@ class RunCommand:
                     self._pool.submit(self._run, invocation, shells[invocation.instance_id], script, seconds)
 
     def _run(self, invocation: Invocation, shell: NodeShell, script: str, seconds: float) -> None:
-        ran = shell.run(script, seconds)
+        with self._lock:
+            self._busy.add(shell)
+        try:
+            ran = shell.run(script, seconds)
+        finally:
+            with self._lock:
+                self._busy.discard(shell)
         with self._lock:
             if invocation.instance_id not in self._lost:
                 _end(invocation, ran)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 from sandbox.aws.cloud import Cloud
 from sandbox.aws.latency import SSM_COMMAND, Latencies, LatencyInjector
 from sandbox.aws.roles import RoleClients
+from sandbox.aws.run_command import Invocation, RunCommand
 from sandbox.fleet.shell import NodeShell
 from standfast.aws.commands import NodeReportCommands
 from standfast.errors import AccessDeniedError, StandfastError, UnavailableError
@@ -330,3 +332,17 @@ def test_a_command_takes_as_long_as_is_said_and_the_wait_is_recorded() -> None:
     waits = [wait.ended_at - wait.started_at for wait in injector.injections()]
     assert all(0.09 < wait < 0.4 for wait in waits)
     assert len({round(wait, 3) for wait in waits}) > 1
+
+
+def test_at_the_end_a_script_that_hangs_is_ended(tmp_path: Path) -> None:
+    """On a node whose nvidia-smi hangs a report takes ten seconds and more."""
+    shell = NodeShell(tmp_path / "node")
+    run_command = RunCommand(LatencyInjector(Latencies.none()))
+    invocation = Invocation("i-0000000000000000a")
+    script = threading.Thread(target=run_command._run, args=(invocation, shell, "#!/bin/sh\nsleep 60\n", 90.0))
+    script.start()
+    wait_for("the script", lambda: shell._running)
+    run_command.close()
+    script.join(5.0)
+    assert invocation.status == "Failed"
+    run_command.close()
