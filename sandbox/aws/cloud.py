@@ -112,6 +112,7 @@ class Cloud:
                 events.install(targets),
                 ssm.install(self.run_command),
                 self.run_command.close,
+                statemachines.stop_executions,
                 self.environments.close,
                 targets.close,
                 self.ticker.stop,

@@ -14,11 +14,13 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import moto.stepfunctions.parser.api as engine_api
 import moto.stepfunctions.parser.models as engine
 from botocore.exceptions import ClientError
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
@@ -88,6 +90,15 @@ def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], No
             one()
 
     return take_away
+
+
+def stop_executions() -> None:
+    """End every execution, for the end of a sandbox: its thread would go on, and call what the next one has."""
+    for backend in tuple(engine.stepfunctions_parser_backends[DEFAULT_ACCOUNT_ID].values()):
+        for machine in tuple(backend.state_machines):
+            for execution in tuple(machine.executions):
+                if execution.status == "RUNNING":
+                    execution.stop(datetime.now(UTC), None, "the sandbox ends")
 
 
 def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> Callable[[], None]:

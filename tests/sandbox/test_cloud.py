@@ -127,4 +127,4 @@ def test_the_control_plane_deploys_whole(cloud: Cloud, stacks: dict[str, dict[st
     rule = stacks["entry"]["ListenerRuleArn"]
     outputs = cloud.deploy("standfast", ROOT / "template.yaml", {"ListenerRuleArn": rule})
     machines = cloud.client("stepfunctions").list_state_machines()["stateMachines"]
-    assert [machine["stateMachineArn"] for machine in machines] == [outputs["ClusterFailoverArn"]]
+    assert outputs["ClusterFailoverArn"] in {machine["stateMachineArn"] for machine in machines}
