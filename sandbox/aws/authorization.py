@@ -26,7 +26,7 @@ from moto.sts.models import sts_backends
 from sandbox.aws import global_tables
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
-from sandbox.aws.run_command import instance_tags, tagged_instances
+from sandbox.aws.run_command import tag_conditions, tagged_instances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,19 +123,7 @@ def _commanded(parameters: Any, caller: Caller) -> list[str]:
     tagged = tagged_instances(caller.account, caller.region, parameters.get("Targets"))
     ids = [*parameters.get("InstanceIds", ()), *tagged]
     document = _arn("ssm", "document/", str(parameters["DocumentName"]), caller)
-    return [document, *(f"{_instances(caller)}{instance_id}" for instance_id in dict.fromkeys(ids))]
-
-
-def _instances(caller: Caller) -> str:
-    return f"arn:aws:ec2:{caller.region}:{caller.account}:instance/"
-
-
-def _tags(resource: str, caller: Caller) -> dict[str, str]:
-    """The condition keys that an instance's tags make, under both of the names that Systems Manager gives them."""
-    if not resource.startswith(_instances(caller)):
-        return {}
-    tags = instance_tags(caller.account, caller.region, resource.rpartition("/")[2])
-    return {f"{name}/{key}": value for key, value in tags.items() for name in ("ssm:resourceTag", "aws:ResourceTag")}
+    return [document, *(_arn("ec2", "instance/", instance_id, caller) for instance_id in dict.fromkeys(ids))]
 
 
 # Service -> (parameter that must be there, how it makes the resources), the first that fits. Where the service
@@ -209,7 +197,7 @@ class Authorizer:
             return
         context = {"aws:RequestedRegion": region, "aws:SecureTransport": "true"}
         for action, resource in _needs(request, service, operation, caller):
-            if (said := self.check(caller, action, resource, context | _tags(resource, caller))) is not None:
+            if (said := self.check(caller, action, resource, context | tag_conditions(resource))) is not None:
                 _refuse(request, service, action, said)
         if kind := _wait(service, operation, request):
             self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)

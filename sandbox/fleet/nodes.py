@@ -23,12 +23,12 @@ CLUSTER_TAG: Final = "standfast:cluster"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One instance, the replica that it runs, and its shell; None where the nodes were given no folder for shells."""
+    """One instance, the replica that it runs, and its shell."""
 
     instance_id: str
     cluster_id: str
     replica: Replica
-    shell: NodeShell | None = None
+    shell: NodeShell
 
 
 class Nodes:
@@ -45,10 +45,10 @@ class Nodes:
         group_names: Sequence[str],
         *,
         models: Callable[[str], Model],
+        shell_directory: Path,
         engine_port: int = 8000,
         slots: int = 4,
         log_directory: Path | None = None,
-        shell_directory: Path | None = None,
     ) -> None:
         self._ec2 = ec2_client
         self._autoscaling = autoscaling_client
@@ -158,9 +158,7 @@ class Nodes:
         )
         return Node(instance_id, cluster_id, replica, self._shell(instance))
 
-    def _shell(self, instance: Mapping[str, Any]) -> NodeShell | None:
-        if self._shell_directory is None:
-            return None
+    def _shell(self, instance: Mapping[str, Any]) -> NodeShell:
         types = self._ec2.describe_instance_types(InstanceTypes=[instance["InstanceType"]])["InstanceTypes"]
         gpus = [
             Hardware(gpu["Count"], f"{gpu['Manufacturer']} {gpu['Name']}", gpu["MemoryInfo"]["SizeInMiB"])
@@ -171,8 +169,7 @@ class Nodes:
 
 def _end(node: Node) -> None:
     node.replica.close()
-    if node.shell is not None:
-        node.shell.close()
+    node.shell.close()
 
 
 def _start(replicas: Sequence[Replica]) -> None:

@@ -117,13 +117,11 @@ def test_nodes_follow_the_instances_of_their_groups(nodes: Nodes, clients: tuple
 
 def test_a_node_has_a_shell_with_the_gpus_of_its_instance_type(nodes: Nodes) -> None:
     first, second = nodes.nodes("blue-cluster")
-    assert first.shell is not None
     assert first.shell is nodes.shell(first.instance_id)
     asked = "#!/bin/sh\nnvidia-smi --query-gpu=index,name --format=csv\n"
     assert first.shell.run(asked, 10.0).output == "index, name\n0, NVIDIA A10G\n"
     first.shell.remove_gpu(0)
     assert first.shell.run(asked, 10.0).status == 6
-    assert second.shell is not None
     assert second.shell.run(asked, 10.0).status == 0
 
 
@@ -135,11 +133,13 @@ def test_closing_frees_every_address(nodes: Nodes) -> None:
         socket.create_server(address).close()
 
 
-def test_unknown_clusters_groups_and_untagged_instances_are_named(nodes: Nodes, clients: tuple[Any, Any]) -> None:
+def test_unknown_clusters_groups_and_untagged_instances_are_named(
+    nodes: Nodes, clients: tuple[Any, Any], tmp_path: Path
+) -> None:
     with pytest.raises(KeyError, match="red-cluster"):
         nodes.kill("red-cluster")
     models = lambda cluster_id: nodes.nodes()[0].replica.model  # noqa: E731
     with pytest.raises(ValueError, match="no such Auto Scaling group: red"):
-        Nodes(*clients, ("blue", "red"), models=models).follow()
+        Nodes(*clients, ("blue", "red"), models=models, shell_directory=tmp_path).follow()
     with pytest.raises(ValueError, match="has no tag standfast:cluster"):
-        Nodes(*clients, ("plain",), models=models).follow()
+        Nodes(*clients, ("plain",), models=models, shell_directory=tmp_path).follow()
