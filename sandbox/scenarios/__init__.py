@@ -22,7 +22,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
-from sandbox.scenarios import cascade, cluster_failover, engine_wedged
+from sandbox.scenarios import (
+    cascade,
+    cluster_failover,
+    engine_wedged,
+    false_alarm,
+    lost_metrics,
+    standby_also_down,
+    watcher_dies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +38,16 @@ if TYPE_CHECKING:
     from sandbox.scenario import Scenario
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    module.SCENARIO.name: module.SCENARIO for module in (cluster_failover, engine_wedged, cascade)
+    module.SCENARIO.name: module.SCENARIO
+    for module in (
+        cluster_failover,
+        engine_wedged,
+        standby_also_down,
+        false_alarm,
+        cascade,
+        watcher_dies,
+        lost_metrics,
+    )
 }
 TOUR: Final = "tour"
 TOUR_STOPS: Final = (

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sandbox.scenario import Stage
 
 NAME: Final = "cascade"
-SHARE_OF_TIME: Final = 0.03
-"""How much of the time each replica may compute."""
+SHARE: Final = 0.03
+"""How much of a processor each replica has."""
 MEASURE_SECONDS: Final = 4.0
 AT_ONCE: Final = 6
 """Requests at once to each replica while its rate is measured: more than it has slots."""
@@ -54,7 +54,7 @@ def run(stage: Stage) -> Report:
         if each.load is not None:
             each.load.close()
     stage.sandbox.apply_config(shedding=SHEDDING)
-    with Slowness([node.replica for node in region.nodes.nodes()], SHARE_OF_TIME):
+    with Slowness([node.replica for node in region.nodes.nodes()], SHARE):
         capacity = _requests_per_second([node.replica for node in region.nodes.nodes(region.standby)])
         say(f"{region.standby} serves {capacity:.0f} requests a second; asked for are {(BASE + SURGE) * capacity:.0f}")
         region.wait_until_ready()

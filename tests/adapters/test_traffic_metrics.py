@@ -35,12 +35,12 @@ def result(name: str, *values: float) -> dict[str, Any]:
 
 def test_requests_and_failures_are_summed_over_whole_minutes(client: Any) -> None:
     end = datetime.fromtimestamp(NOW - NOW % 60, UTC)
-    expected = {
+    expected: dict[str, Any] = {
         "MetricDataQueries": ANY,
         "StartTime": datetime.fromtimestamp(NOW - NOW % 60 - 180, UTC),
         "EndTime": end,
     }
-    pages = [
+    pages: list[dict[str, Any]] = [
         {"MetricDataResults": [result("c0m0", 100, 120), result("c0m1", 3)], "NextToken": "more"},
         {"MetricDataResults": [result("c0m0", 80), result("c0m2", 2), result("c1m0")]},
     ]

@@ -35,6 +35,7 @@ def test_a_healthy_region_passes_and_every_node_has_reported(region: SandboxRegi
 def test_a_lost_gpu_is_found_by_the_nodes_own_script_and_told_by_day(region: SandboxRegion) -> None:
     node = region.nodes.nodes(region.standby)[0]
     told = len(region.messages())
+    assert node.shell is not None
     node.shell.lose_gpu(0)
     try:
         assert assess(region, cluster_ids=[region.standby])["status"] == "SUCCEEDED"
