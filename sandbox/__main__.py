@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from sandbox.plan import REGIONS
+from sandbox.plan import REGIONS, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; nothing is left running", file=sys.stderr)
         return 130
+    except SandboxError as error:
+        print(f"the sandbox gave up: {error}", file=sys.stderr)
+        return 1
 
 
 def _positive(text: str) -> int:
