@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sandbox.fleet.models import Model
     from sandbox.fleet.routing import Routing
     from sandbox.plan import RegionPlan
-    from standfast.ports import View
+    from standfast.stores import View
 
 FRESH_SECONDS, FRESH_REPORT_SECONDS = 7.0, 80.0
 CLAIM_PORT = 7999

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sandbox.fleet.load import Load
     from sandbox.region import SandboxRegion
     from sandbox.world import Sandbox
-    from standfast.ports import Sight, Switch, View
+    from standfast.stores import Sight, Switch, View
 
 REFRESHES_PER_SECOND = 2
 LINES = 8  # with two Regions the whole view has 23 lines

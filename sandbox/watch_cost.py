@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from standfast import bootstrap
 from standfast.configuration import first_record
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress
-from standfast.ports import AppliedConfig, Switch, View
+from standfast.stores import AppliedConfig, Switch, View
 from standfast.watch import Watch
 
 if TYPE_CHECKING:

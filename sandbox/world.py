@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from standfast.ports import Sight, Switch
+    from standfast.stores import Sight, Switch
 
 
 class Sandbox:

@@ -11,7 +11,7 @@ from typing import Any
 from standfast.fleet import Automation, Detection, FleetConfig, ReplicaAddress, Role
 from standfast.health import Assessment, EndpointProbe, Outcome, Verdict
 from standfast.lease import Lease, Purpose
-from standfast.ports import AppliedConfig, ScopeRecord, Switch, View
+from standfast.stores import AppliedConfig, ScopeRecord, Switch, View
 from standfast.traffic import Desired, Weights
 
 SCOPE = "us-east-1"

@@ -11,7 +11,8 @@ from standfast.errors import ConflictError, FencedError, UnknownScopeError
 from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.lease import HolderState, Lease, released
-from standfast.ports import AppliedConfig, Clock, Incident, ScopeRecord, Sight, Switch, View
+from standfast.ports import Clock
+from standfast.stores import AppliedConfig, Incident, ScopeRecord, Sight, Switch, View
 from standfast.traffic import Desired, Weights
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from standfast import bootstrap
 from standfast.fleet import Automation, parse_input
-from standfast.ports import Switch
+from standfast.stores import Switch
 
 
 class SwitchInput(BaseModel):

@@ -10,7 +10,7 @@ from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
 
 if TYPE_CHECKING:
-    from standfast.ports import ConfigStore, ScopeStore
+    from standfast.stores import ConfigStore, ScopeStore
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from standfast.fleet import Model, ReplicaAddress
     from standfast.health import EndpointProbe
-    from standfast.ports import View
+    from standfast.stores import View
 
 
 def handler(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:

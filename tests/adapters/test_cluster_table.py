@@ -27,7 +27,7 @@ from standfast.errors import (
 from standfast.fleet import Role
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
-from standfast.ports import Incident
+from standfast.stores import Incident
 from tests.builders import (
     ACTIVE,
     EXECUTION,

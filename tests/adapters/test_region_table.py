@@ -14,7 +14,7 @@ from standfast.aws.region_table import WRITE_ATTEMPTS, RegionTable
 from standfast.errors import CorruptStateError, ThrottledError, UnavailableError
 from standfast.fleet import Automation
 from standfast.health import Verdict
-from standfast.ports import Sight
+from standfast.stores import Sight
 from tests.builders import NOW, switch
 
 TABLE = "standfast-regions"

@@ -19,7 +19,7 @@ from sandbox.aws.roles import RoleClients
 from standfast.aws.region_table import RegionTable
 from standfast.errors import TransientError
 from standfast.fleet import Automation
-from standfast.ports import Switch
+from standfast.stores import Switch
 from tests.sandbox.conftest import ROOT, TRUST
 
 EAST, WEST, OHIO = REGIONS = ("us-east-1", "us-west-2", "us-east-2")

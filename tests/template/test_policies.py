@@ -239,7 +239,8 @@ def test_the_machine_may_invoke_the_functions_of_its_states_and_no_other() -> No
 
 
 def definition(table: type, name: str) -> ast.FunctionDef:
-    source = Path(inspect.getfile(table)).read_text()
+    owner = next(each for each in table.__mro__ if name in vars(each))
+    source = Path(inspect.getfile(owner)).read_text()
     (found,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef) and node.name == name]
     return found
 
@@ -257,7 +258,12 @@ def table_actions(table: type, method: str) -> set[str]:
     names = called(definition(table, method))
     found = {f"dynamodb:{action}" for call, action in actions.items() if call in names}
     for name in names:
-        if name.startswith("_") and name in vars(table) and name != "_key":
+        if (
+            name.startswith("_")
+            and hasattr(table, name)
+            and not hasattr(object, name)
+            and name not in {"_key", "_client"}
+        ):
             found |= table_actions(table, name)
     return found
 

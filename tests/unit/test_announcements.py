@@ -11,8 +11,8 @@ from standfast import announcements, evidence
 from standfast.announcements import Announcement, Urgency
 from standfast.errors import UnavailableError
 from standfast.health import Verdict
-from standfast.ports import Sight
 from standfast.steps import DrainStep, GiveUpStep
+from standfast.stores import Sight
 from standfast.telling import tell
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY

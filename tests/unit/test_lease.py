@@ -6,7 +6,7 @@ import pytest
 
 from standfast.errors import ConflictError, LeaseHeldError, UnknownScopeError
 from standfast.lease import TAKE_ROUNDS, Claim, HolderState, Lease, Purpose, released, state_of, step_holder, take
-from standfast.ports import ScopeRecord
+from standfast.stores import ScopeRecord
 from tests.builders import EXECUTION, NOW, SCOPE, lease, record
 from tests.fakes import FakeExecutions, FakeScopeStore
 

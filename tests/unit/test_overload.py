@@ -11,9 +11,9 @@ from standfast.fleet import SHED, Automation, Role
 from standfast.health import Verdict
 from standfast.lease import Purpose
 from standfast.overload import STEP_SECONDS, OverloadGuard
-from standfast.ports import ScopeRecord
 from standfast.reconcile import Reconciler
 from standfast.shedding import with_share
+from standfast.stores import ScopeRecord
 from standfast.traffic import all_to, shares
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY, target_group_arn

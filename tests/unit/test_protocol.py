@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from standfast.errors import ConflictError, FencedError, LeaseHeldError, NotConvergedError
 from standfast.fleet import Entry, Role
 from standfast.lease import Claim, HolderState, Lease, LeaseAction, Purpose, decide, outranks, take
-from standfast.ports import ScopeRecord
 from standfast.shedding import with_share
+from standfast.stores import ScopeRecord
 from standfast.traffic import Desired, DriftAction, Weights, all_to, apply_desired, decide_drift, serves, shares
 from tests.fakes import FakeExecutions, FakeLoadBalancer, FakeScopeStore
 

@@ -9,8 +9,8 @@ import pytest
 from standfast.errors import UnavailableError
 from standfast.fleet import Automation, Role
 from standfast.lease import released
-from standfast.ports import ScopeRecord
 from standfast.reconcile import Reconciler
+from standfast.stores import ScopeRecord
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
 from tests.fakes import (

@@ -12,7 +12,6 @@ from standfast.announcements import Urgency
 from standfast.fleet import SHED, Role, Shedding
 from standfast.health import Assessment, Verdict
 from standfast.lease import Purpose
-from standfast.ports import ScopeRecord
 from standfast.shedding import (
     ShedAction,
     ShedDecision,
@@ -24,6 +23,7 @@ from standfast.shedding import (
     told_of_step,
     with_share,
 )
+from standfast.stores import ScopeRecord
 from standfast.traffic import MAXIMUM, check_weights, serves
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY, assessment, desired, lease, record
 

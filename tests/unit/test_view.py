@@ -13,7 +13,7 @@ from sandbox import view
 from sandbox.plan import PLANS, WATCHER
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
-from standfast.ports import Sight, Switch
+from standfast.stores import Sight, Switch
 
 LONG = "0 of 4 replicas pass; 3 of 3 probes failed: connection refused; through the entry 8 probes failed"
 

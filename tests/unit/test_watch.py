@@ -18,7 +18,7 @@ from standfast.failover import StartAction, StartDecision
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress
 from standfast.health import Outcome, Verdict
 from standfast.observation import PROBE_HEADER
-from standfast.ports import View
+from standfast.stores import View
 from standfast.watch import Watch, WatchReport
 from tests import virtual_time
 from tests.builders import (

@@ -16,8 +16,8 @@ from standfast.traffic import describe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from standfast.ports import ScopeRecord
     from standfast.steps import Caught, DrainStep, GiveUpStep
+    from standfast.stores import ScopeRecord
 
 
 class Urgency(StrEnum):

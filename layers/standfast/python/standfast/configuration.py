@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from standfast.errors import InvalidInputError
 from standfast.fleet import SHED, Role
-from standfast.ports import ScopeRecord
+from standfast.stores import ScopeRecord
 from standfast.traffic import Desired, all_to
 
 if TYPE_CHECKING:

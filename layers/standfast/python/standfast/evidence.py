@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from standfast.errors import StandfastError
 
 if TYPE_CHECKING:
-    from standfast.ports import SightStore, ViewStore
+    from standfast.stores import SightStore, ViewStore
 
 OLD_SECONDS = 60.0
 """A sight that is older says nothing of this failure."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from standfast.fleet import Cluster, Region
-    from standfast.ports import ScopeRecord, Switch, View
+    from standfast.stores import ScopeRecord, Switch, View
     from standfast.traffic import Desired
 
 HOLD_DOWN_LIMIT = 16

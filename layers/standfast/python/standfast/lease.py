@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from standfast.errors import ConflictError, LeaseHeldError
 
 if TYPE_CHECKING:
-    from standfast.ports import Executions, ScopeStore
+    from standfast.ports import Executions
+    from standfast.stores import ScopeStore
 
 _UNTIL = "/until/"
 TAKE_ROUNDS = 5

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Iterable
 
-    from standfast.ports import Prober, View
+    from standfast.ports import Prober
+    from standfast.stores import View
 
 REMEMBERED = 12
 """Probes kept per path: more than the largest M of M-of-N."""

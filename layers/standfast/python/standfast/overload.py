@@ -17,17 +17,9 @@ from standfast.telling import tell
 if TYPE_CHECKING:
     from standfast.announcements import Announcement
     from standfast.fleet import Entry
-    from standfast.ports import (
-        Executions,
-        IncidentStore,
-        LoadBalancer,
-        Messenger,
-        ScopeRecord,
-        ScopeStore,
-        SwitchStore,
-        ViewStore,
-    )
+    from standfast.ports import Executions, LoadBalancer, Messenger
     from standfast.shedding import ShedDecision
+    from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, ViewStore
 
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each. Its lease is free for others afterwards."""

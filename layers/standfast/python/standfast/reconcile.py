@@ -14,17 +14,8 @@ from standfast.traffic import DriftAction
 
 if TYPE_CHECKING:
     from standfast.announcements import Announcement
-    from standfast.ports import (
-        Executions,
-        IncidentStore,
-        LoadBalancer,
-        Messenger,
-        ScopeRecord,
-        ScopeStore,
-        SwitchStore,
-        View,
-        ViewStore,
-    )
+    from standfast.ports import Executions, LoadBalancer, Messenger
+    from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, View, ViewStore
 
 TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from standfast.errors import StandfastError
 from standfast.health import Verdict, judge_entry
 from standfast.observation import REMEMBERED
-from standfast.ports import Sight
+from standfast.stores import Sight
 from standfast.watch import PASS_SECONDS, WatchReport
 
 if TYPE_CHECKING:
     from standfast.fleet import FleetConfig
     from standfast.health import EndpointProbe, Judgement
-    from standfast.ports import Clock, Prober, RelayStore, SightStore
+    from standfast.ports import Clock, Prober
+    from standfast.stores import RelayStore, SightStore
 
 WRITE_SECONDS = 10.0
 """How old a written sight may get while the verdict stays the same: a write to three Regions takes 0.1 s."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from standfast.fleet import Shedding
     from standfast.health import Assessment
-    from standfast.ports import ScopeRecord
+    from standfast.stores import ScopeRecord
     from standfast.traffic import Weights
 
 

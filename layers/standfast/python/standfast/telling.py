@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from standfast.announcements import Announcement, Urgency
-from standfast.ports import Incident
+from standfast.stores import Incident
 
 if TYPE_CHECKING:
-    from standfast.ports import IncidentStore, Messenger
+    from standfast.ports import Messenger
+    from standfast.stores import IncidentStore
 
 
 REPEAT_SECONDS = 3600.0

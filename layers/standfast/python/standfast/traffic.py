@@ -16,7 +16,8 @@ from standfast.fleet import SHED, Role
 
 if TYPE_CHECKING:
     from standfast.fleet import Entry
-    from standfast.ports import LoadBalancer, ScopeStore
+    from standfast.ports import LoadBalancer
+    from standfast.stores import ScopeStore
 
 Weights: TypeAlias = Mapping[str, int]
 

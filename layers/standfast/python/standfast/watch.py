@@ -17,13 +17,14 @@ from standfast.failover import StartAction, StartDecision, decide_start
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
 from standfast.observation import Observation
-from standfast.ports import Switch
+from standfast.stores import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from standfast.health import Assessment
-    from standfast.ports import Clock, EvidenceStore, Executions, Metrics, Prober, SwitchStore, View, WatchStore
+    from standfast.ports import Clock, Executions, Metrics, Prober
+    from standfast.stores import EvidenceStore, SwitchStore, View, WatchStore
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0

@@ -15,13 +15,12 @@ Incidents have a partition of their own, `<scope>#INCIDENTS`, so that the watch'
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import ClientError
 
-from standfast.aws.calls import config, error_code, translated
-from standfast.aws.items import decode_item, encode, encode_item
+from standfast.aws.calls import config, translated
+from standfast.aws.items import encode
 from standfast.aws.records import (
     applied_from_item,
     assessment_from_item,
@@ -31,8 +30,9 @@ from standfast.aws.records import (
     scope_from_item,
     scope_to_item,
 )
+from standfast.aws.table import Table
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
-from standfast.ports import AppliedConfig, Incident, ScopeRecord, View
+from standfast.stores import AppliedConfig, Incident, ScopeRecord, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,16 +45,13 @@ if TYPE_CHECKING:
     from standfast.lease import Lease
     from standfast.traffic import Desired
 
-_REFUSED = "ConditionalCheckFailedException"
 
-
-class ClusterTable:
+class ClusterTable(Table):
     """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore on DynamoDB."""
 
     def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
-        self._table = table
+        super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=3)))
         self._region = region
-        self._client = client or boto3.client("dynamodb", config=config(attempts=3))
 
     # ScopeStore
 
@@ -228,80 +225,3 @@ class ClusterTable:
 
     def record(self, incident: Incident) -> None:
         self._put(f"{self._region}#INCIDENTS", incident.incident_id, asdict(incident))
-
-    # DynamoDB
-
-    @staticmethod
-    def _key(partition: str, name: str) -> dict[str, Any]:
-        return {"pk": {"S": partition}, "sk": {"S": name}}
-
-    def _get(self, partition: str, name: str) -> dict[str, Any] | None:
-        with translated(f"GetItem {name}"):
-            answer = self._client.get_item(TableName=self._table, Key=self._key(partition, name), ConsistentRead=True)
-        item = answer.get("Item")
-        return None if item is None else decode_item(item, f"{partition} {name}")
-
-    def _query(self, partition: str) -> list[dict[str, Any]]:
-        with translated("Query"):
-            pages = self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": encode(partition)},
-            )
-            return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
-
-    def _put(self, partition: str, name: str, item: Mapping[str, object]) -> None:
-        with translated(f"PutItem {name}"):
-            self._client.put_item(TableName=self._table, Item={**encode_item(item), **self._key(partition, name)})
-
-    def _put_new(self, partition: str, name: str, item: Mapping[str, object]) -> bool:
-        return self._put_if(partition, name, item, "attribute_not_exists(pk)", {})
-
-    def _put_if(
-        self, partition: str, name: str, item: Mapping[str, object], condition: str, values: Mapping[str, object]
-    ) -> bool:
-        more = {"ExpressionAttributeValues": {key: encode(value) for key, value in values.items()}} if values else {}
-        with translated(f"PutItem {name}"):
-            try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item={**encode_item(item), **self._key(partition, name)},
-                    ConditionExpression=condition,
-                    **more,  # type: ignore[arg-type]  # botocore refuses an empty ExpressionAttributeValues
-                )
-            except ClientError as error:
-                if error_code(error) != _REFUSED:
-                    raise
-                return False
-        return True
-
-    def _update(
-        self,
-        partition: str,
-        name: str,
-        expression: str,
-        values: Mapping[str, object],
-        *,
-        condition: str,
-        names: Mapping[str, str] | None = None,
-    ) -> dict[str, Any] | None:
-        """Update under a condition. None when written, else the item as it stood, empty when there is none."""
-        more = {"ExpressionAttributeNames": dict(names)} if names else {}
-        with translated(f"UpdateItem {name}"):
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=self._key(partition, name),
-                    UpdateExpression=expression,
-                    ExpressionAttributeValues={key: encode(value) for key, value in values.items()},
-                    ConditionExpression=condition,
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **more,  # type: ignore[arg-type]  # botocore refuses an empty ExpressionAttributeNames
-                )
-            except ClientError as error:
-                if error_code(error) != _REFUSED:
-                    raise
-                stood: Any = error.response.get("Item")
-                return decode_item(stood, f"{partition} {name}") if stood else {}
-        return None

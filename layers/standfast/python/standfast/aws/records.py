@@ -11,7 +11,7 @@ from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
-from standfast.ports import AppliedConfig, ScopeRecord, Sight, Switch
+from standfast.stores import AppliedConfig, ScopeRecord, Sight, Switch
 from standfast.traffic import Desired
 
 if TYPE_CHECKING:

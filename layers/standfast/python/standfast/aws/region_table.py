@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 
-from standfast.aws.calls import config, translated
-from standfast.aws.items import decode_item, encode, encode_item
+from standfast.aws.calls import config
 from standfast.aws.records import sight_from_item, switch_from_item
+from standfast.aws.table import Table
 from standfast.errors import ThrottledError, TransientError
 
 if TYPE_CHECKING:
@@ -28,74 +28,50 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from standfast.ports import Sight, Switch
+    from standfast.stores import Sight, Switch
 
 WRITE_ATTEMPTS = 3
 
 logger = logging.getLogger("standfast.region_table")
 
 
-class RegionTable:
+class RegionTable(Table):
     """SwitchStore and SightStore on DynamoDB."""
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
-        self._table = table
         # One attempt: where the other Regions do not answer, what is known here must be read within seconds.
-        self._client = client or boto3.client("dynamodb", config=config(attempts=1))
+        super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=1)))
 
     # SwitchStore
 
     def read_switch(self) -> Switch:
         try:
-            return self._switch(consistent=True)
+            return switch_from_item(self._get("FLEET", "SWITCH"))
         except TransientError as error:
             logger.warning("the other Regions do not answer, the switch is taken as it is known here: %s", error)
-            return self._switch(consistent=False)
+            return self.glance_at_switch()
 
     def glance_at_switch(self) -> Switch:
-        return self._switch(consistent=False)
+        return switch_from_item(self._get("FLEET", "SWITCH", consistent=False))
 
     def write_switch(self, switch: Switch) -> None:
-        self._put("FLEET", "SWITCH", {**asdict(switch), "automation": str(switch.automation)})
+        self._replace("FLEET", "SWITCH", {**asdict(switch), "automation": str(switch.automation)})
 
     # SightStore
 
     def write_sight(self, sight: Sight) -> None:
         name = f"{sight.vantage}#{sight.region}"
-        self._put("SIGHTS", name, {**asdict(sight), "verdict": str(sight.verdict)})
+        self._replace("SIGHTS", name, {**asdict(sight), "verdict": str(sight.verdict)})
 
     def sights(self) -> Sequence[Sight]:
-        with translated("Query SIGHTS"):
-            pages = self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": encode("SIGHTS")},
-            )
-            items = [item for page in pages for item in page["Items"]]
-        return [sight_from_item(decode_item(item, f"SIGHTS {item['sk']['S']}")) for item in items]
+        return [sight_from_item(item) for item in self._query("SIGHTS", consistent=False)]
 
-    # DynamoDB
-
-    def _switch(self, *, consistent: bool) -> Switch:
-        with translated("GetItem SWITCH"):
-            key = self._key("FLEET", "SWITCH")
-            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=consistent)
-        item = answer.get("Item")
-        return switch_from_item(None if item is None else decode_item(item, "FLEET SWITCH"))
-
-    def _put(self, partition: str, name: str, item: Mapping[str, object]) -> None:
-        """Replace an item; another Region that wrote it at the same moment is no refusal."""
+    def _replace(self, partition: str, name: str, item: Mapping[str, object]) -> None:
+        """Another Region that wrote the item at the same moment is no refusal: once more."""
         for left in reversed(range(WRITE_ATTEMPTS)):
             try:
-                with translated(f"PutItem {name}"):
-                    whole = {**encode_item(item), **self._key(partition, name)}
-                    self._client.put_item(TableName=self._table, Item=whole)
+                return self._put(partition, name, item)
             except ThrottledError:
                 if not left:
                     raise
-            else:
-                return
-
-    @staticmethod
-    def _key(partition: str, name: str) -> dict[str, Any]:
-        return {"pk": {"S": partition}, "sk": {"S": name}}
+        return None
