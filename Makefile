@@ -5,7 +5,7 @@ UV = UV_PYTHON_DOWNLOADS=never .venv/bin/uv
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install sandbox test lint unit bench figures schema requirements clean
+.PHONY: help install sandbox test lint unit bench figures build built schema requirements clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,27 @@ unit: install
 bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, the figures of the README
 	$(BIN)/python -m sandbox bench
 
+# SAM wants the real python3.13 on the path: a shim of a version manager fails its check.
+PYTHON313 ?= $(shell for python in "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 $$(command -v python3.13); do \
+  "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done)
+SAM = SAM_CLI_TELEMETRY=0 PATH="$(dir $(PYTHON313)):$$PATH" PYTHON="$(PYTHON313)" .venv-sam/bin/sam
+
+.PHONY: python313
+python313:
+	@test -x "$(PYTHON313)" || { echo "sam build needs Python 3.13: run make PYTHON313=/path/to/python3.13 $(MAKECMDGOALS)"; exit 1; }
+
+build: install python313 ## Build what `sam deploy` uploads, for Lambda's arm64 (needs Python 3.13 and the network)
+	$(SAM) build
+
+.venv-lambda/installed: .venv/uv requirements/lambda.txt | python313
+	$(UV) venv --quiet --clear --python "$(PYTHON313)" .venv-lambda
+	$(UV) pip install --quiet --compile-bytecode --python .venv-lambda/bin/python --require-hashes -r requirements/lambda.txt
+	@touch $@
+
+built: install .venv-lambda/installed ## Prove that the built layers load: a failover on Python 3.13 with nothing but them
+	PLATFORM=manylinux2014_$$(uname -m) $(SAM) build --build-dir build/sam --no-cached
+	$(BIN)/python -m sandbox run cluster-failover --built build/sam
+
 schema: .venv/installed ## Write the JSON Schema of FleetConfig
 	$(BIN)/python -m sandbox schema > docs/fleet-config.schema.json
 
@@ -58,7 +79,7 @@ figures: .venv/installed .venv-runtime/installed ## The main job's figures: 20 r
 	$(BIN)/python -m sandbox run cluster-failover --runs 20 --json build/cluster-failover.json
 	$(BIN)/python -m sandbox run engine-wedged --runs 20 --json build/engine-wedged.json
 
-PINNED = requirements/bootstrap requirements/runtime requirements/development requirements/sam layers/dependencies/requirements
+PINNED = requirements/bootstrap requirements/runtime requirements/lambda requirements/development requirements/sam layers/dependencies/requirements
 
 requirements: .venv/uv ## Resolve the pinned requirements anew (no registry address is written)
 	for name in $(PINNED); do \
@@ -66,5 +87,5 @@ requirements: .venv/uv ## Resolve the pinned requirements anew (no registry addr
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
 
 clean: ## Remove everything that was built or installed
-	rm -rf .venv .venv-runtime .venv-sam .aws-sam build .sandbox .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-runtime .venv-sam .venv-lambda .aws-sam build .sandbox .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--baseline", action="store_true", help="the same fault with Standfast off, 60 s at most")
     run.add_argument("--cold", action="store_true", help="end the failover's functions before each fault")
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep all logs in this folder")
+    run.add_argument("--built", type=Path, metavar="FOLDER", help="run on the layers that `sam build` built there")
     given = parser.parse_args(arguments)
     try:
         return _COMMANDS[given.command](given)
@@ -119,7 +120,9 @@ def _reports(given: argparse.Namespace, folder: Path) -> list[Report]:
     with ExitStack() as stack:
         told: Story = story()
         stack.callback(told.close)
-        sandbox = stack.enter_context(Sandbox(folder, seed=given.seed, say=told.say, on_log=told.heard))
+        sandbox = stack.enter_context(
+            Sandbox(folder, seed=given.seed, built=given.built, say=told.say, on_log=told.heard)
+        )
         sandbox.start()
         sandbox.start_load()
         told.watch(sandbox)

@@ -9,7 +9,7 @@ from sandbox.aws.cloud import Cloud
 from sandbox.aws.latency import Latencies
 from sandbox.control import ControlStack
 from sandbox.fleet.models import tiny_model
-from sandbox.plan import FLEET, PLANS, PREFLIGHT, REGIONS, ROOT, WATCHER
+from sandbox.plan import FLEET, PLANS, PREFLIGHT, REGIONS, ROOT, WATCHER, SandboxError
 from sandbox.region import SandboxRegion
 from standfast.aws.region_table import RegionTable
 
@@ -24,7 +24,8 @@ class Sandbox:
     """Use it as a context manager: at its end nothing of it is left. One a process.
 
     `regions`: those of the fleet. With more than one there is a watcher, and the Regions share a table; one alone is
-    what the workflow tests need, and quick. `regions` (by name) and `watcher` are there from the beginning.
+    what the workflow tests need, and quick. `regions` (by name) and `watcher` are there from the beginning. `built`: a
+    folder of `sam build`, whose layers the functions then run with.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Sandbox:
         regions: Sequence[str] = REGIONS,
         latencies: Latencies | None = None,
         seed: int = 0,
+        built: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
         on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -46,7 +48,7 @@ class Sandbox:
             latencies=latencies or Latencies(),
             seed=seed,
             log_directory=directory / "logs",
-            runtime_python=ROOT / ".venv-runtime" / "bin" / "python",
+            **_runtime(built),
             on_log=on_log,
         )
         self.regions = {
@@ -151,3 +153,15 @@ class Sandbox:
         regions: Iterable[SandboxRegion] = self.regions.values()
         with ThreadPoolExecutor(thread_name_prefix="regions") as pool:
             list(pool.map(act, regions))
+
+
+def _runtime(built: Path | None) -> dict[str, Any]:
+    """The workers' interpreter and layers: the working tree's, or what `sam build` built and an interpreter that has
+    none of our packages."""
+    if built is None:
+        return {"runtime_python": ROOT / ".venv-runtime" / "bin" / "python"}
+    layers = {name: built.resolve() / name for name in ("StandfastLayer", "DependenciesLayer")}
+    missing = [str(folder) for folder in layers.values() if not folder.is_dir()]
+    if missing:
+        raise SandboxError(f"{', '.join(missing)} is not there; run `make built`, or sam build --build-dir {built}")
+    return {"runtime_python": ROOT / ".venv-lambda" / "bin" / "python", "layers": layers}

@@ -58,8 +58,9 @@ _MOTO: Final = {"stepfunctions": {"execute_state_machine": True}, "iam": {"load_
 class Cloud:
     """A context manager. Where no Region is named, the first of `regions` is meant.
 
-    `runtime_python`: the interpreter of the workers; it holds what a Lambda holds, no more. `on_log` is called with the
-    Region, the name of a function and each line that it writes.
+    `runtime_python`: the interpreter of the workers; it holds what a Lambda holds, no more. `layers`: what stands for
+    those that `sam build` builds, see `templates.expand`. `on_log` is called with the Region, the name of a function
+    and each line that it writes.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Cloud:
         seed: int = 0,
         log_directory: Path,
         runtime_python: Path,
+        layers: Mapping[str, Path | None] = BUILT_LAYERS,
         on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
+        self._layers = layers
         self.regions = tuple(regions)
         self.latency = LatencyInjector(latencies or Latencies(), seed=seed)
         self._clients: dict[tuple[str, str], Any] = {}
@@ -139,7 +142,7 @@ class Cloud:
         parameters: Mapping[str, str],
         *,
         region: str | None = None,
-        layers: Mapping[str, Path | None] = BUILT_LAYERS,
+        layers: Mapping[str, Path | None] | None = None,
     ) -> dict[str, str]:
         """Creates or updates a Region's stack from a template, SAM or not, and gives its outputs.
 
@@ -148,7 +151,9 @@ class Cloud:
         """
         there = region or self.regions[0]
         client = partial(self.client, region=there)
-        return templates.deploy(client, stack_name, template, parameters, bucket=_artefacts(there), layers=layers)
+        return templates.deploy(
+            client, stack_name, template, parameters, bucket=_artefacts(there), layers=layers or self._layers
+        )
 
     def denials(self) -> tuple[authorization.Denial, ...]:
         """Every call of a role that its policies do not allow, so far."""
