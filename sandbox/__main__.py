@@ -146,7 +146,7 @@ def _print(reports: Sequence[Report]) -> None:
         )
         for moment in report.timeline:
             console.print(f"  {moment.at:8.2f} s  {moment.event:22} {moment.detail}", highlight=False)
-    plain = [report for report in reports if "recovery_seconds" in report.figures]
+    plain = [report for report in reports if "own_seconds" in report.figures]
     if plain:
         console.print(
             figures_table(
