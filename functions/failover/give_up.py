@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, evidence, failover, telling
-from standfast.errors import FencedError
+from standfast import announcements, bootstrap, evidence, failover, telling, traffic
+from standfast.errors import FencedError, StandfastError
 from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
 
 if TYPE_CHECKING:
     from standfast.stores import ConfigStore, ScopeStore
 
+logger = logging.getLogger("standfast.give_up")
+
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was told. May be repeated: a lease that was given back is left alone."""
     step = parse_input(GiveUpStep, event, "the GiveUp task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
+    if step.may_change and step.serving is not None:
+        _record_roles(step, table, now)
     retry_at = _give_back(step, table, table, now) if step.may_change else None
     seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
     announcement = announcements.gave_up(step, retry_at, seen)
@@ -30,6 +35,28 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         now=now,
     )
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
+
+
+def _record_roles(step: GiveUpStep, scopes: ScopeStore, now: float) -> None:
+    """The move was proven before something failed: who serves and who failed is recorded all the same.
+
+    Else the state would end half-way, with the traffic on a standby. What cannot be written is left to the next
+    attempt, which goes on from there.
+    """
+    if step.selection is None:
+        return
+    chosen = step.selection.cluster_id
+    try:
+        traffic.record_roles(
+            step.scope_id,
+            lambda desired: failover.roles_after(desired, step.failed_cluster_id, chosen),
+            scopes,
+            token=step.token,
+            reason=step.reason,
+            now=now,
+        )
+    except StandfastError:
+        logger.exception("the roles after the move to %s could not be recorded", chosen)
 
 
 def _give_back(step: GiveUpStep, scopes: ScopeStore, configs: ConfigStore, now: float) -> float | None:

@@ -24,6 +24,7 @@ from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
 from sandbox.aws import global_tables
+from sandbox.aws.faults import Faults
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
 from sandbox.aws.run_command import tag_conditions, tagged_instances
@@ -155,8 +156,9 @@ _NO_RESOURCE_TYPE: Final = re.compile(r"(elasticloadbalancing|ec2|autoscaling|cl
 class Authorizer:
     """Checks and delays the calls of roles, and remembers what it denied. Safe to use from several threads."""
 
-    def __init__(self, injector: LatencyInjector) -> None:
+    def __init__(self, injector: LatencyInjector, faults: Faults | None = None) -> None:
         self._injector = injector
+        self._faults = faults or Faults()
         self._lock = threading.Lock()
         self._denials: list[Denial] = []
         self._callers: dict[str, tuple[str, str]] = {}
@@ -196,9 +198,14 @@ class Authorizer:
         if operation in ("GetCallerIdentity", "AssumeRole"):
             return
         context = {"aws:RequestedRegion": region, "aws:SecureTransport": "true"}
-        for action, resource in _needs(request, service, operation, caller):
+        needed = _needs(request, service, operation, caller)
+        for action, resource in needed:
             if (said := self.check(caller, action, resource, context | tag_conditions(resource))) is not None:
                 _refuse(request, service, action, said)
+        first, _ = needed[0]
+        self._faults.meet(
+            caller.role, service, request, lambda: _refuse(request, service, first, "explicitly denied by a fault")
+        )
         if kind := _wait(service, operation, request):
             self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)
 

@@ -26,6 +26,7 @@ from sandbox.aws import (
     consumption,
     events,
     execution,
+    faults,
     global_tables,
     load_balancing,
     monitoring,
@@ -79,7 +80,8 @@ class Cloud:
         self.latency = LatencyInjector(latencies or Latencies(), seed=seed)
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
-        self._authorizer = authorization.Authorizer(self.latency)
+        self.faults = faults.Faults()
+        self._authorizer = authorization.Authorizer(self.latency, self.faults)
         log_directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             stack.enter_context(mock.patch.dict(os.environ, _fake_environment(self.regions[0]), clear=True))
@@ -110,6 +112,7 @@ class Cloud:
             told = events.put_execution_status(self.regions)
             for take_back in (
                 authorization.install(self._authorizer),
+                faults.install(self.faults),
                 execution.install(self.environments),
                 statemachines.install(self.latency, told),
                 events.install(targets),

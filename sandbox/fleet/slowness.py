@@ -1,7 +1,8 @@
-"""Replicas that are as slow as a real model on a busy GPU: each may compute only for a share of the time.
+"""Replicas that are as slow as a real model on a busy GPU: each may use only a share of a processor.
 
-The tiny models answer hundreds of requests a second, more than anybody here could ask. A process of its own stops and
-wakes them in turns, a few milliseconds each, so that a machine's speed and its other work do not decide it.
+The tiny models answer hundreds of requests a second, more than anybody here could ask. A process of its own looks
+every few milliseconds at what each replica has used, stops it when that is more than its share and wakes it when it is
+not. So the rate does not depend on what else the machine does, and an idle replica answers at once.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ if TYPE_CHECKING:
 
     from sandbox.fleet.replica import Replica
 
-PERIOD_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.005
+SAVED_SECONDS: Final = 0.02
+"""How much unused processor time a replica may save up."""
 
 
 class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
-    `share`: of the time, for each replica. All shares together must leave room in the period.
+    `share`: of one processor, for each replica. Linux only.
     """
 
     def __init__(self, replicas: Sequence[Replica], share: float) -> None:
-        if not 0 < share * len(replicas) < 1:
-            raise ValueError(f"{len(replicas)} replicas cannot have {share:g} of the time each")
+        if not 0 < share < 1:
+            raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
         pids = [str(replica.pid) for replica in replicas if replica.pid is not None]
         self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), *pids)
@@ -51,22 +54,34 @@ class Slowness:
         self.close()
 
 
+class _Rationed:
+    """One process and the processor time that it has left, in seconds."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._clock = (~pid << 3) | 2  # the clock id of another process's processor time, as clock_getcpuclockid(3)
+        self._used = time.clock_gettime(self._clock)
+        self._left = 0.0
+
+    def ration(self, earned_seconds: float) -> None:
+        """Stop or wake it by what it has used. Raises OSError when it is gone."""
+        used = time.clock_gettime(self._clock)
+        self._left = min(self._left + earned_seconds, SAVED_SECONDS) - (used - self._used)
+        self._used = used
+        os.kill(self._pid, signal.SIGCONT if self._left > 0 else signal.SIGSTOP)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Arguments: the share of each, and the process ids. Goes on until standard input is closed."""
-    share, pids = float(arguments[0]), [int(pid) for pid in arguments[1:]]
+    share, rationed = float(arguments[0]), [_Rationed(int(pid)) for pid in arguments[1:]]
     print("ready", flush=True)
-    due = time.monotonic()
-    while not select.select([sys.stdin], [], [], max(0.0, due - time.monotonic()))[0]:
-        for pid in pids:
-            _signal(pid, signal.SIGCONT)
-            time.sleep(share * PERIOD_SECONDS)
-            _signal(pid, signal.SIGSTOP)
-        due = max(due + PERIOD_SECONDS, time.monotonic())
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+    before = time.monotonic()
+    while not select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+        now = time.monotonic()
+        for each in rationed:
+            with contextlib.suppress(OSError):  # it was killed: what it had is nobody's
+                each.ration(share * (now - before))
+        before = now
 
 
 if __name__ == "__main__":

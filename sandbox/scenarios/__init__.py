@@ -26,6 +26,7 @@ from sandbox.scenarios import (
     cascade,
     cluster_failover,
     engine_wedged,
+    failover_fault,
     false_alarm,
     lost_metrics,
     standby_also_down,
@@ -47,6 +48,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         cascade,
         watcher_dies,
         lost_metrics,
+        failover_fault,
     )
 }
 TOUR: Final = "tour"

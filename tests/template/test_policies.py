@@ -41,7 +41,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "configuration.apply_config": {"read_config", "read", "write_config", "create"},
     "failover.announce": {"view", "outcome", "record"},
     "failover.check_drain": {"view"},
-    "failover.give_up": {"view", "read", "read_config", "release", "outcome", "record"},
+    "failover.give_up": {"view", "read", "read_config", "write_desired", "release", "outcome", "record"},
     "failover.probe_standbys": {"view"},
     "failover.quarantine": {"read", "write_desired"},
     "failover.readmit_cluster": {"read_config", "read", "grant", "write_desired", "release"},

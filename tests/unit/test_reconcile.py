@@ -69,6 +69,15 @@ def test_a_stale_write_is_put_back_and_told_by_day() -> None:
     assert not place.messenger.pages
 
 
+def test_what_was_changed_a_moment_ago_is_copied_and_called_no_repair() -> None:
+    """ShiftTraffic has written the desired weights and is about to write the rule."""
+    just_now = replace(MOVED, roles={ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE}, updated_at=NOW - 0.3)
+    place = Place(builders.record(just_now), {ACTIVE: 70, STANDBY: 30})
+    assert "they were just changed" in place.reconciler.verify(NOW)
+    assert place.balancer.weights == {ACTIVE: 0, STANDBY: 100}
+    assert not place.messenger.notices
+
+
 def test_traffic_to_a_quarantined_cluster_is_taken_away() -> None:
     place = Place(builders.record(MOVED), {ACTIVE: 1, STANDBY: 99})
     assert f"traffic goes to {ACTIVE}, which is quarantined" in place.reconciler.verify(NOW)

@@ -234,7 +234,7 @@ def roles_after(desired: Desired, failed_cluster_id: str, chosen: str) -> dict[s
     """The roles once the traffic is proven to be served by the chosen cluster: the failed one drains."""
     roles = dict(desired.roles)
     roles[chosen] = Role.ACTIVE
-    if failed_cluster_id != chosen:
+    if failed_cluster_id != chosen and roles.get(failed_cluster_id) not in FAILED:
         roles[failed_cluster_id] = Role.DRAINING
     return roles
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
+SETTLING_SECONDS = 10.0
+"""Between the write of desired weights and that of the rule they differ by rights. Copying them is right then too; to
+call it a repair would be a false alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,15 @@ class Reconciler:
         view = self.views.view()
         entry = view.applied.config.region(self.scope_id).bound_entry()
         actual = self.balancer.read_weights(entry)
-        decision = traffic.decide_drift(self.scopes.read(self.scope_id).desired, actual)
+        desired = self.scopes.read(self.scope_id).desired
+        decision = traffic.decide_drift(desired, actual)
         if decision.action is DriftAction.NONE:
             return decision.reason
         repair = decision.action is DriftAction.REPAIR and self.switches.read_switch().automation is Automation.RUN
         if repair:
             traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
+        if repair and now - desired.updated_at < SETTLING_SECONDS:
+            return f"{decision.reason}; they were just changed, so whoever changed them may be writing them now"
         self._tell(announcements.drifted(self.scope_id, decision.reason, repaired=repair), "drift", now)
         return decision.reason
 

@@ -129,8 +129,9 @@ class DrainStep(ChosenStep):
 
 
 class GiveUpStep(Plan):
-    """What GiveUp reads: the plan, what was caught, and how far it came."""
+    """What GiveUp reads: the plan, what was caught, and how far it came. `serving`: the move was proven."""
 
     error: Caught
     selection: SelectionAnswer | None = None
     shift: ShiftAnswer | None = None
+    serving: dict[str, object] | None = None
