@@ -10,11 +10,12 @@ import http.server
 import json
 import queue
 import socket
+import sys
 import threading
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from sandbox.processes import Child
 
@@ -188,6 +189,11 @@ class _Server(http.server.ThreadingHTTPServer):
     def __init__(self, environment: Environment) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.environment = environment
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A process that is killed resets its connection: that is an end, not a fault to be printed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
