@@ -19,7 +19,7 @@ from sandbox.fleet.load import Load, Plan
 from sandbox.fleet.nodes import Nodes
 from sandbox.plan import CLIENTS, PREFLIGHT, REQUESTS_PER_SECOND, ROOT, SandboxError
 from standfast.aws.cluster_table import ClusterTable
-from standfast.failover import FAILED
+from standfast.failover import FAILED, unfinished
 from standfast.fleet import SHED, Role
 from standfast.health import Verdict
 
@@ -205,9 +205,8 @@ class SandboxRegion(ControlStack):
             self.nodes.revive(cluster_id)
         self._wait_for_replicas()
         self._readmit_failed()
-        desired = self.view().scope.desired
-        if desired.cluster_with(Role.ACTIVE) == self.primary and not desired.weights[self.primary]:
-            self._move_from(self.primary, "a failover ended between weights and roles: go on from there")
+        self.wait_for("the reconciler to record what was moved", self._is_recorded, 60.0)
+        self._readmit_failed()
         if self.view().scope.desired.cluster_with(Role.ACTIVE) != self.primary:
             self._move_from(self.standby, "the sandbox moves the traffic back to the primary")
         self.wait_until_ready()
@@ -240,6 +239,9 @@ class SandboxRegion(ControlStack):
     def _wait_for_replicas(self, seconds: float = 60.0) -> None:
         self.wait_for("healthy targets at the front door", self._targets_are_healthy, seconds)
         self.wait_for("the watch to find both clusters healthy", self._watch_agrees, seconds)
+
+    def _is_recorded(self) -> bool:
+        return unfinished(self.view().scope.desired) is None
 
     def _targets_are_healthy(self) -> bool:
         health = self.door.health()

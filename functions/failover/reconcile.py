@@ -87,7 +87,8 @@ async def _rounds(reconciler: Reconciler, guard: OverloadGuard, rounds: int) -> 
     for done in range(rounds):
         began = clock.now()
         recovered = reconciler.recover(began)
-        found.append(f"{recovered}; {reconciler.verify(clock.now())}; {guard.look(clock.now())}")
+        settled = reconciler.settle(clock.now())
+        found.append(f"{recovered}{settled}; {reconciler.verify(clock.now())}; {guard.look(clock.now())}")
         if done + 1 < rounds:
             await clock.sleep(max(0.0, EVERY_SECONDS - (clock.now() - began)))
     return found

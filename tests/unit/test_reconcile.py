@@ -8,6 +8,7 @@ import pytest
 
 from standfast.errors import UnavailableError
 from standfast.fleet import Automation, Role
+from standfast.health import Verdict
 from standfast.lease import released
 from standfast.reconcile import Reconciler
 from standfast.stores import ScopeRecord
@@ -171,3 +172,54 @@ def test_a_page_that_could_not_be_sent_is_sent_the_next_time() -> None:
         place.reconciler.ended(EXECUTION, "TIMED_OUT", "", NOW)
     place.reconciler.ended(EXECUTION, "TIMED_OUT", "", NOW)
     assert len(place.messenger.pages) == 1
+
+
+# A failover that ended between the weights and the roles
+
+
+UNRECORDED = builders.desired({ACTIVE: 0, STANDBY: 100})
+
+
+def left_behind(
+    verdict: Verdict = Verdict.HEALTHY, *, age: float = 3.0, automation: Automation = Automation.RUN
+) -> Place:
+    place = Place(builders.record(UNRECORDED), {ACTIVE: 0, STANDBY: 100}, automation)
+    found = builders.assessment(STANDBY, verdict, "as the watch has it", assessed_at=NOW - age)
+    place.table.known = replace(place.table.known, assessments={STANDBY: found})
+    return place
+
+
+def test_a_move_that_is_proven_and_was_not_recorded_is_recorded_and_told_by_day() -> None:
+    place = left_behind()
+    assert place.reconciler.settle(NOW).endswith("; recorded")
+    record = place.scopes.records[SCOPE]
+    assert record.desired.roles == {ACTIVE: Role.DRAINING, STANDBY: Role.ACTIVE}
+    assert record.desired.weights == {ACTIVE: 0, STANDBY: 100}
+    assert record.lease.holder is None
+    assert [subject for subject, _ in place.messenger.notices] == [f"{SCOPE}: the failover to {STANDBY} is recorded"]
+    assert not place.balancer.writes
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (left_behind(Verdict.UNHEALTHY), "use1-b is unhealthy: as the watch has it"),
+        (left_behind(Verdict.UNKNOWN), "use1-b is unknown: as the watch has it"),
+        (left_behind(age=60), "nobody has judged use1-b of late"),
+        (left_behind(automation=Automation.OBSERVE), "the switch says observe"),
+    ],
+    ids=["dead", "unknown", "long ago", "observing"],
+)
+def test_a_move_that_nobody_proves_is_not_recorded(place: Place, why: str) -> None:
+    assert place.reconciler.settle(NOW).endswith(f"it is not recorded yet: {why}")
+    assert place.scopes.records[SCOPE].desired == UNRECORDED
+
+
+def test_while_a_failover_is_at_work_its_roles_are_its_own() -> None:
+    place = left_behind()
+    place.table.known = replace(place.table.known, scope=builders.record(UNRECORDED, builders.lease(4, EXECUTION)))
+    assert place.reconciler.settle(NOW) == ""
+
+
+def test_nothing_is_settled_where_roles_and_weights_agree() -> None:
+    assert Place(builders.record(), {ACTIVE: 100, STANDBY: 0}).reconciler.settle(NOW) == ""

@@ -127,6 +127,8 @@ def test_a_task_that_fails_ends_told_and_without_a_lease(region: SandboxRegion, 
     scope = region.wait_for("the lease to be free", lambda: (s := region.view().scope).lease.holder is None and s, 10)
     assert (scope.desired.weights[STANDBY] > 0) is moved
     assert any(scope.desired.weights.values())
+    active = STANDBY if moved else PRIMARY  # recorded by the step, by GiveUp or, once proven, by the reconciler
+    region.wait_for("the roles to fit", lambda: region.view().scope.desired.cluster_with(Role.ACTIVE) == active, 20)
 
 
 def test_a_give_up_that_fails_is_taken_over_by_the_reconciler(region: SandboxRegion) -> None:

@@ -16,6 +16,7 @@ from standfast.traffic import describe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from standfast.failover import Unfinished
     from standfast.steps import Caught, DrainStep, GiveUpStep
     from standfast.stores import ScopeRecord
 
@@ -136,6 +137,17 @@ def node_condemned(scope_id: str, cluster_id: str, instance_id: str, reason: str
     ]
     subject = f"{scope_id}: node {instance_id} of {cluster_id} is not well"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "NodeCondemned", f"condemned: {reason}")
+
+
+def settled(scope_id: str, left: Unfinished) -> Announcement:
+    """The reconciler recorded a move that a failover could not record."""
+    lines = [
+        f"What was found: the traffic was on {left.chosen}, and {left.failed} was still called active.",
+        f"What was done: {left.chosen} serves, by the watch's word; it is active now. No traffic was moved.",
+        *_steps(f"mend {left.failed}, which failed.", "invoke the readmit-cluster function with its id."),
+    ]
+    subject = f"{scope_id}: the failover to {left.chosen} is recorded"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "FailoverSettled", f"settled: {left.chosen}")
 
 
 def drifted(scope_id: str, reason: str, *, repaired: bool) -> Announcement:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from standfast.errors import AutomationOffError, InvalidInputError, NoStandbyProvenError
-from standfast.fleet import Automation, Role
+from standfast.fleet import SHED, Automation, Role
 from standfast.health import Assessment, EndpointProbe, Verdict
 from standfast.lease import Purpose
 
@@ -237,6 +237,33 @@ def roles_after(desired: Desired, failed_cluster_id: str, chosen: str) -> dict[s
     if failed_cluster_id != chosen and roles.get(failed_cluster_id) not in FAILED:
         roles[failed_cluster_id] = Role.DRAINING
     return roles
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A failover that ended between the weights and the roles: the traffic left `failed` for `chosen`, unrecorded."""
+
+    failed: str
+    chosen: str
+
+
+def unfinished(desired: Desired) -> Unfinished | None:
+    """What a failover left behind that moved all traffic and did not come to record it; None when all is recorded."""
+    serving = [name for name, weight in desired.weights.items() if weight and name != SHED]
+    active = desired.cluster_with(Role.ACTIVE)
+    if active is None or len(serving) != 1 or serving[0] == active:
+        return None
+    return Unfinished(failed=active, chosen=serving[0])
+
+
+def why_not_settled(left: Unfinished, assessments: Mapping[str, Assessment], fresh_seconds: float, now: float) -> str:
+    """Why the move may not be recorded yet, or nothing when the watch proves that it is served (law 8)."""
+    found = assessments.get(left.chosen)
+    if found is None or now - found.assessed_at > fresh_seconds:
+        return f"nobody has judged {left.chosen} of late"
+    if found.verdict not in (Verdict.HEALTHY, Verdict.DEGRADED):
+        return f"{left.chosen} is {found.verdict}: {found.reason}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

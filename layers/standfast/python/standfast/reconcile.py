@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from standfast import announcements, failover, lease, traffic
-from standfast.errors import FencedError
+from standfast.errors import ConflictError, FencedError, LeaseHeldError
 from standfast.fleet import Automation
 from standfast.lease import HolderState, Purpose
 from standfast.telling import tell
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
+STEP_SECONDS = 30.0
+"""A step is over by then: a few calls of 3 s at most each."""
 SETTLING_SECONDS = 10.0
 """Between the write of desired weights and that of the rule they differ by rights. Copying them is right then too; to
 call it a repair would be a false alarm."""
@@ -70,6 +73,47 @@ class Reconciler:
         announcement = announcements.ended_half_way(view.scope, holder, "ended", retry_at)
         self._tell(announcement, _name(holder), now)
         return f"{holder} ended and held the lease; released"
+
+    def settle(self, now: float) -> str:
+        """Record a move that a failover made and could not record, once the watch proves that it is served.
+
+        The traffic does not move by that: what is written down becomes what is.
+        """
+        view = self.views.view()
+        left = failover.unfinished(view.scope.desired)
+        if left is None or view.scope.lease.holder is not None:
+            return ""
+        config = view.applied.config
+        why_not = failover.why_not_settled(left, view.assessments, config.detection.fresh_seconds, now)
+        switch = self.switches.read_switch()
+        if switch.automation is not Automation.RUN:
+            why_not = f"the switch says {switch.automation}"
+        moved = f"the traffic is on {left.chosen} and {left.failed} is still called active"
+        if why_not:
+            return f"; {moved}; it is not recorded yet: {why_not}"
+        holder = lease.step_holder("reconcile", f"v{view.scope.desired.version}", now + STEP_SECONDS)
+        try:
+            held = lease.take(self.scope_id, lease.Claim(holder, Purpose.ROLLOUT), self.scopes, self.executions, now)
+        except (LeaseHeldError, ConflictError) as error:
+            return f"; {moved}; {error}"
+        try:
+            traffic.record_roles(
+                self.scope_id,
+                lambda desired: failover.roles_after(desired, left.failed, left.chosen),
+                self.scopes,
+                token=held.token,
+                reason=f"a failover ended before it recorded that {left.chosen} serves",
+                now=now,
+            )
+        finally:
+            self._let_go(held.token)
+        self._tell(announcements.settled(self.scope_id, left), f"settled-v{view.scope.desired.version}", now)
+        return f"; {moved}; recorded"
+
+    def _let_go(self, token: int) -> None:
+        stands = self.scopes.read(self.scope_id)
+        with suppress(FencedError):
+            self.scopes.release(self.scope_id, token=token, attempts=stands.attempts, not_before=stands.not_before)
 
     def ended(self, execution_arn: str, status: str, error: str, now: float) -> str:
         """An execution ended as FAILED, TIMED_OUT or ABORTED. Its lease is released; somebody is told, once."""
