@@ -19,15 +19,21 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     collected = bootstrap.node_reports().collect(step.commands.commands)
     view = bootstrap.cluster_table().view()
     clusters = view.applied.config.region(step.scope_id).clusters
-    nodes = {
-        cluster_id: node_health(
+    memory, now = bootstrap.fault_table().read_faults(), bootstrap.clock().now()
+    found = [
+        node_health(
             cluster_id,
             collected.nodes.get(cluster_id, {}),
             {address.replica_id.rpartition(":")[0] for address in view.replicas.get(cluster_id, ())},
             clusters[cluster_id].gpus_per_node,
             step.commands.asked_at,
+            memory,
         )
         for cluster_id in step.cluster_ids
-    }
-    late = bootstrap.clock().now() >= step.commands.asked_at + DEADLINE_SECONDS
-    return NodeEvidence(done=collected.done or late, nodes=nodes).model_dump(mode="json")
+    ]
+    done = collected.done or now >= step.commands.asked_at + DEADLINE_SECONDS
+    if done:  # once a round: what is asked for again meanwhile is the same report
+        for each in found:
+            bootstrap.fault_table().write_faults(each.nodes, each.gpus, now=now)
+    nodes = {each.health.cluster_id: each.health for each in found}
+    return NodeEvidence(done=done, nodes=nodes).model_dump(mode="json")

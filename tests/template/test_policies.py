@@ -14,6 +14,7 @@ from policy_sentry.querying.actions import get_action_data
 from policy_sentry.querying.all import get_all_actions
 
 from standfast.aws.cluster_table import ClusterTable
+from standfast.aws.fault_table import FaultTable
 from standfast.aws.region_table import RegionTable
 from tests.template import documents
 from tests.template.documents import Document, target
@@ -61,6 +62,10 @@ TABLE_METHODS: dict[str, set[str]] = {
     "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
+}
+FAULT_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of FaultTable, which is the state table too.
+    "health.collect_node_reports": {"read_faults", "write_faults"},
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
@@ -274,6 +279,7 @@ def public(table: type) -> set[str]:
 
 TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (ClusterTable, TABLE_METHODS),
+    (FaultTable, FAULT_TABLE_METHODS),
     (RegionTable, REGION_TABLE_METHODS),
 ]
 FUNCTIONS = documents.resources("AWS::Lambda::Function")
@@ -283,9 +289,15 @@ SHARED_TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:
 
 def is_a_table(resource: Any, handler: str, actions: set[str]) -> bool:
     """Whether the resource is one of our tables, and the actions on it are those that the handler needs there."""
-    table, methods = TABLES[resource == {"Fn::Sub": SHARED_TABLE}]
-    needed = {action for method in methods.get(handler, set()) for action in table_actions(table, method)}
-    return actions == needed and (table is RegionTable or target(resource) == "ClusterTable")
+    is_shared = resource == {"Fn::Sub": SHARED_TABLE}
+    needed = {
+        action
+        for table, methods in TABLES
+        if (table is RegionTable) is is_shared
+        for method in methods.get(handler, set())
+        for action in table_actions(table, method)
+    }
+    return actions == needed and (is_shared or target(resource) == "ClusterTable")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

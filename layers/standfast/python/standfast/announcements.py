@@ -12,10 +12,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from standfast.traffic import describe
+from standfast.xids import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from standfast.checks import NodeFinding
     from standfast.failover import Unfinished
     from standfast.steps import Caught, DrainStep, GiveUpStep
     from standfast.stores import ScopeRecord
@@ -126,17 +128,40 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", "ended half-way")
 
 
-def node_condemned(scope_id: str, cluster_id: str, instance_id: str, reason: str) -> Announcement:
-    """A node's own report says that it wants more than a look. Nothing was moved by that."""
+_MENDS = {
+    Action.RESTART_ENGINE: "restart the engine on {node}: its process has lost its GPU, the GPU itself is well.",
+    Action.DRAIN: "take {node} out of its target group, let its requests end, reboot it; do not restart its engine.",
+    Action.RESET_GPU: "take {node} out of its target group, stop its engine, reset the GPU (nvidia-smi --gpu-reset).",
+    Action.REBOOT: "take {node} out of its target group and reboot it.",
+    Action.REPLACE: "take {node} out of its target group and replace the instance: a reboot does not mend it.",
+}
+
+
+def node_at_fault(scope_id: str, cluster_id: str, node: NodeFinding) -> Announcement:
+    """A node's own report calls for more than a look. Nothing was moved by that."""
     lines = [
-        f"What the node reports: {reason}",
+        f"What the node reports: {node.reason}",
         f"Nothing was moved: {cluster_id} is judged by whether it serves.",
+        *_steps(_MENDS[node.action].format(node=node.instance_id), "bring it back once it reports without a fault."),
+    ]
+    subject = f"{scope_id}: node {node.instance_id} of {cluster_id}: {node.action}"
+    outcome = f"{node.action}: {', '.join(node.faults)}"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "NodeAtFault", outcome)
+
+
+def blind(scope_id: str, reason: str) -> Announcement:
+    """Neither nodes nor metrics say anything, of any cluster."""
+    lines = [
+        f"What is wrong: {reason}.",
+        "What was done: nothing. Missing evidence moves nothing; the canaries go on, and what they find still does.",
+        "Mind: a failover needs a node report of the last 90 s, so none may be possible until this is mended.",
         *_steps(
-            f"take {instance_id} out of its target group, and do what NVIDIA says.", "bring it back, or replace it."
+            "look at Systems Manager and CloudWatch in this Region, and at the roles of collect-node-reports and "
+            "read-traffic.",
+            "start the assess state machine to see whether it sees again.",
         ),
     ]
-    subject = f"{scope_id}: node {instance_id} of {cluster_id} is not well"
-    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "NodeCondemned", f"condemned: {reason}")
+    return Announcement(Urgency.PAGE, f"{scope_id}: monitoring is blind", "\n".join(lines), "MonitoringBlind", "blind")
 
 
 def settled(scope_id: str, left: Unfinished) -> Announcement:

@@ -15,6 +15,7 @@ from standfast.settings import Settings
 
 if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
+    from standfast.aws.fault_table import FaultTable
     from standfast.aws.region_table import RegionTable
     from standfast.node_reports import NodeReports
     from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Metrics, Prober, TrafficMetrics
@@ -40,6 +41,14 @@ def region_table() -> RegionTable:
     from standfast.aws.region_table import RegionTable
 
     return RegionTable(settings().region_table)
+
+
+@cache
+def fault_table() -> FaultTable:
+    """What is remembered of nodes and GPUs, in the state table."""
+    from standfast.aws.fault_table import FaultTable
+
+    return FaultTable(settings().table, settings().region)
 
 
 @cache

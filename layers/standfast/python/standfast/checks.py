@@ -14,20 +14,21 @@ check that is known; it is unknown when inference is, because nobody can then sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING
 
+from standfast.damping import History, damped
 from standfast.health import PASSED, Outcome, Verdict
+from standfast.siblings import find_apart
+from standfast.xids import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.fleet import Canary, Objectives
 
-APART = 3.0
-"""A replica whose first token takes this many times its siblings' median is apart from them."""
 _WORST_FIRST = (Verdict.UNHEALTHY, Verdict.DEGRADED, Verdict.HEALTHY)
 
 
@@ -52,11 +53,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class NodeFinding:
-    """The judgement of one node by its report. `verdict` is unknown where there is no report, and `reason` says why."""
+    """The judgement of one node by its report. `verdict` is unknown where there is no report, and `reason` says why.
+
+    `action` is what its heaviest fault calls for, `faults` are the kinds of all of them.
+    """
 
     instance_id: str
     verdict: Verdict
     reason: str
+    action: Action = Action.IGNORE
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +106,14 @@ class ClusterEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The assessment of one cluster. `checked_at` in seconds since the epoch."""
+    """The assessment of one cluster. `checked_at` in seconds since the epoch; `history` is for the next one."""
 
     cluster_id: str
     verdict: Verdict
     reason: str
     checks: tuple[Check, ...]
     checked_at: float
+    history: History = field(default_factory=History)
 
     @property
     def failed(self) -> int:
@@ -114,8 +121,10 @@ class Checked:
         return sum(check.verdict in (Verdict.DEGRADED, Verdict.UNHEALTHY) for check in self.checks)
 
 
-def judge(evidence: ClusterEvidence, canary: Canary, objectives: Objectives, now: float) -> Checked:
-    """Answer the five questions and give the verdict."""
+def judge(
+    evidence: ClusterEvidence, canary: Canary, objectives: Objectives, now: float, before: History | None = None
+) -> Checked:
+    """Answer the five questions and give the verdict; one that comes and goes is damped by its history."""
     checks = (
         _gpu(evidence),
         _model(evidence),
@@ -130,7 +139,8 @@ def judge(evidence: ClusterEvidence, canary: Canary, objectives: Objectives, now
         verdict = Verdict.UNKNOWN
     decisive = [check for check in checks if check.verdict is verdict] if verdict is not Verdict.HEALTHY else []
     reason = "; ".join(f"{check.name}: {check.reason}" for check in decisive) or inference.reason
-    return Checked(evidence.cluster_id, verdict, reason, checks, now)
+    verdict, damping, history = damped(before or History(), verdict, now)
+    return Checked(evidence.cluster_id, verdict, damping or reason, checks, now, history)
 
 
 def _gpu(evidence: ClusterEvidence) -> Check:
@@ -198,8 +208,8 @@ def _latency(evidence: ClusterEvidence, canary: Canary) -> Check:
         )
         return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
     # Below a quarter of the objective nobody waits, however far apart two replicas are.
-    if len(took) > 2 and took[slowest] > max(APART * middle, objective / 4):
-        said = f"{slowest} is apart: its first token took {took[slowest]:.2f} s, its siblings' {middle:.2f} s"
+    if (apart := find_apart(took, objective / 4)) is not None:
+        said = f"{apart.name} is apart: its first token took {apart.value:.2f} s, its siblings' {apart.middle:.2f} s"
         return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
     return Check(CheckName.LATENCY, Verdict.HEALTHY, f"the first token takes {middle:.2f} s")
 
@@ -216,6 +226,20 @@ def _errors(evidence: ClusterEvidence, objectives: Objectives) -> Check:
     if rate <= objectives.error_rate:
         return Check(CheckName.ERRORS, Verdict.HEALTHY, said)
     return Check(CheckName.ERRORS, Verdict.UNHEALTHY if 2 * rate > 1 else Verdict.DEGRADED, said)
+
+
+def blindness(evidence: Sequence[ClusterEvidence]) -> str | None:
+    """Why monitoring itself is blind: of no cluster does any node answer, nor is anything counted. None when it sees.
+
+    One side alone may be at fault itself; the canaries go on either way.
+    """
+    answering = any(node.verdict is not Verdict.UNKNOWN for each in evidence if each.nodes for node in each.nodes.nodes)
+    if not evidence or answering or any(each.traffic is not None for each in evidence):
+        return None
+    first = evidence[0]
+    node = next((node.reason for node in first.nodes.nodes), "") if first.nodes else ""
+    nodes = first.missing.get("nodes") or node or "no node was asked"
+    return f"no node answers ({nodes}) and nothing is counted ({first.missing.get('traffic', 'no reason is known')})"
 
 
 def node_limitation(health: NodeHealth | None, fresh_seconds: float, now: float) -> str | None:

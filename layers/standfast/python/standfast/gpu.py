@@ -1,4 +1,4 @@
-"""The node report: what documents/node_report.yaml found on one node, and the judgement of that node.
+"""The node report: what documents/node_report.yaml found on one node. `faults` says what is wrong with it.
 
 The text is sections, each with the exit status of its step, between a first and a last line:
 
@@ -19,14 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from standfast.errors import UnreadableReportError
-from standfast.health import Judgement, Verdict
 from standfast.nvidia_smi import Gpu, read_table
-from standfast.xids import Advice, Xid, advice, read_kernel_log, recovery_advice, standing
+from standfast.xids import Xid, read_kernel_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-__all__ = ["Gpu", "NodeReport", "Xid", "judge_node", "parse_report"]
+    from collections.abc import Mapping
 
 FIRST_LINE: Final = "=== standfast-node-report 1"
 LAST_LINE: Final = "=== end"
@@ -134,79 +131,3 @@ def _problem(step: str, status: int) -> str:
     if status in TIMED_OUT:
         return f"{what} did not answer in time"
     return f"{what} could not be read (exit {status})"
-
-
-def judge_node(report: NodeReport, expected_gpus: int | None) -> Judgement:
-    """Judge a node by its report: a fault whose action is reset, reboot or replace condemns it.
-
-    `expected_gpus` None: how many it should have is not known, and none is missing.
-    """
-    bad = [*_gone(report, expected_gpus), *(said for found, said in _advised(report) if found >= Advice.RESET)]
-    if bad:
-        return Judgement(Verdict.UNHEALTHY, _sentence(bad))
-    if not report.gpus:
-        said = report.problems or ("nvidia-smi lists no GPU",)
-        return Judgement(Verdict.UNKNOWN, _sentence(["nothing is known of the GPUs", *said]))
-    watched = [said for found, said in _advised(report) if found is Advice.WATCH]
-    watched += [_problem(step, status) for step in ("gpus", "kernel") if (status := report.steps.get(step, 0))]
-    if watched:
-        return Judgement(Verdict.DEGRADED, _sentence(watched))
-    count = len(report.gpus)
-    return Judgement(Verdict.HEALTHY, f"{count} GPU{'s' * (count > 1)} answer{'s' * (count == 1)} without a fault")
-
-
-def _gone(report: NodeReport, expected: int | None) -> Iterator[str]:
-    """GPUs that are lost or missing."""
-    status = report.steps.get("gpus")
-    if status in (NO_DEVICE, NO_DRIVER, LOST):
-        yield _EXITS["gpus", status]
-    for gpu in report.gpus:
-        if gpu.lost:
-            yield f"{gpu} does not answer ({', '.join(gpu.errors[:3])})"
-    for name in report.lost:
-        yield f"{name} has fallen off the bus or cannot be reached"
-    answering = sum(not gpu.lost for gpu in report.gpus)
-    if expected is not None and report.gpus and answering < expected:
-        yield f"{answering} of {expected} GPUs answer"
-
-
-def _advised(report: NodeReport) -> Iterator[tuple[Advice, str]]:
-    """What NVIDIA wants done about each GPU, and why."""
-    alike: dict[tuple[str, int, Advice], list[Xid]] = {}
-    for xid in standing(report.xids):
-        alike.setdefault((xid.pci, xid.code, advice(xid)), []).append(xid)
-    for (_, _, found), xids in alike.items():
-        if found:
-            yield found, f"{xids[-1]}{f', {len(xids)} of them' * (len(xids) > 1)}{_wanted(found)}"
-    for gpu in report.gpus:
-        yield from _advised_of(gpu)
-
-
-def _advised_of(gpu: Gpu) -> Iterator[tuple[Advice, str]]:
-    if gpu.recovery_action is not None and (found := recovery_advice(gpu.recovery_action)):
-        yield found, f"the driver's recovery action for {gpu} is {gpu.recovery_action}"
-    # "Row-remapping failure" ends in a return of the GPU (GPU memory error management, RMA policy thresholds).
-    if gpu.remapping_failed:
-        yield Advice.REPLACE, f"{gpu} could not remap a row{_wanted(Advice.REPLACE)}"
-    if gpu.remapping_pending:
-        yield Advice.WATCH, f"{gpu} remaps a row at its next reset"
-    if gpu.retirement_pending:
-        yield Advice.WATCH, f"{gpu} retires a page at the next reboot"
-    if gpu.ecc_volatile:
-        yield Advice.WATCH, f"{gpu} counts {gpu.ecc_volatile} uncorrected ECC errors since the driver was loaded"
-    slow = [name for name in gpu.slowdowns or () if name.startswith("hw_") or name == "sw_thermal_slowdown"]
-    if slow:
-        yield Advice.WATCH, f"{gpu} is slowed down ({', '.join(slow)})"
-    if gpu.errors and not gpu.lost:
-        yield Advice.WATCH, f"{gpu} does not say {', '.join(gpu.errors[:3])}"
-
-
-def _wanted(found: Advice) -> str:
-    return f": NVIDIA says {found.name.lower()}" if found >= Advice.RESET else ""
-
-
-def _sentence(parts: list[str]) -> str:
-    """All of them in one, the first five in full."""
-    known = list(dict.fromkeys(parts))
-    more = len(known) - 5
-    return "; ".join(known[:5]) + (f"; and {more} more" if more > 0 else "")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.checks import Checked, NodeHealth
+    from standfast.fault_memory import FaultMemory, NodeMemory, Occurrence
     from standfast.fleet import Automation, FleetConfig, ReplicaAddress
     from standfast.health import Assessment, Verdict
     from standfast.traffic import Desired
@@ -183,6 +184,20 @@ class CheckStore(Protocol):
 
         Older ones never replace newer ones.
         """
+        ...
+
+
+class FaultStore(Protocol):
+    """What is remembered of nodes and GPUs from report to report. Unfenced: the newest report wins."""
+
+    def read_faults(self) -> FaultMemory:
+        """All of the Region's, perhaps a moment old. Raises CorruptStateError."""
+        ...
+
+    def write_faults(
+        self, nodes: Sequence[NodeMemory], gpus: Mapping[str, tuple[Occurrence, ...]], *, now: float
+    ) -> None:
+        """Replace these nodes' memory, unless a newer report's is there, and these GPUs'. May be repeated."""
         ...
 
 

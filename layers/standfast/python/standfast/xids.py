@@ -29,17 +29,27 @@ _ADDRESS = re.compile(
 _XID = re.compile(r"\b(S?)Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,6})\b[ ,]*(.*)", re.IGNORECASE)
 _GPU_NAMED = re.compile(r"\bGPU (?=[0-9a-f]{2,8}:)", re.IGNORECASE)
 _OFF_THE_BUS = "fallen off the bus"
+_PROCESS = re.compile(r"\bpid='?(\d{1,10})\b")
 _RECOVERY_ACTION = re.compile(r"\bto 0x[0-9a-f]+ \(([^)]*)\)", re.IGNORECASE)
 
 
-class Advice(IntEnum):
-    """What NVIDIA wants done, the heavier the greater. From `RESET` on, the GPU must not serve as it is."""
+class Action(IntEnum):
+    """What a fault calls for, the heavier the greater. From `RESET_GPU` on, the node must not serve as it is.
 
-    NOTHING = 0
+    `DRAIN`: it serves, and what is wrong would show at the next start of a process. Take it out without a restart; then
+    it may be rebooted.
+    """
+
+    IGNORE = 0
     WATCH = 1
-    RESET = 2
-    REBOOT = 3
-    REPLACE = 4
+    RESTART_ENGINE = 2
+    DRAIN = 3
+    RESET_GPU = 4
+    REBOOT = 5
+    REPLACE = 6
+
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", " ").replace("gpu", "GPU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,12 @@ class Xid:
     code: int
     text: str
     switch: bool = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process that the line names, None where it names none."""
+        found = _PROCESS.search(self.text)
+        return int(found[1]) if found else None
 
     def __str__(self) -> str:
         said = f" ({self.text[:80].rstrip()})" if self.text else ""
@@ -118,29 +134,49 @@ def standing(xids: Sequence[Xid]) -> tuple[Xid, ...]:
     return tuple(xid for found in last.values() for xid in found)
 
 
-def advice(xid: Xid) -> Advice:
-    """What NVIDIA wants done about it. An Xid that the catalogue does not hold wants nothing of the node."""
+def wanted(xid: Xid) -> Action:
+    """What NVIDIA wants done about it. An Xid that the catalogue does not hold is watched."""
     if xid.switch:
         nonfatal = re.search(r"non-?fatal", xid.text, re.IGNORECASE) is not None
-        return Advice.RESET if "fatal" in xid.text.lower() and not nonfatal else Advice.WATCH
+        return Action.RESET_GPU if "fatal" in xid.text.lower() and not nonfatal else Action.WATCH
     if xid.code == RECOVERY_ACTION_CHANGED:
         found = _RECOVERY_ACTION.search(xid.text)
-        return Advice.WATCH if found is None else recovery_advice(found[1])
-    return _catalogue().get(xid.code, Advice.NOTHING)
+        return Action.WATCH if found is None else recovery_wanted(found[1])
+    known = entry(xid.code)
+    return known.action if known else Action.WATCH
 
 
-def recovery_advice(action: str) -> Advice:
+def recovery_wanted(action: str) -> Action:
     """The driver's recovery action (`nvmlDeviceGpuRecoveryAction_t`), as Xid 154 and nvidia-smi spell it."""
     said = action.lower()
     if "reboot" in said:
-        return Advice.REBOOT
+        return Action.REBOOT
     if "reset" in said:
-        return Advice.RESET
-    return Advice.NOTHING if said == "none" else Advice.WATCH
+        return Action.RESET_GPU
+    return Action.IGNORE if said == "none" else Action.WATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One Xid in NVIDIA's catalogue: what it is, NVIDIA's action in words, and what it means for inference."""
+
+    description: str
+    meaning: str
+    inference: str
+    action: Action
+
+
+def entry(code: int) -> Entry | None:
+    """The catalogue's entry, None for a code that is not in use."""
+    return _catalogue().get(code)
 
 
 @cache
-def _catalogue() -> Mapping[int, Advice]:
+def _catalogue() -> Mapping[int, Entry]:
     document = json.loads(_CATALOGUE.read_text(encoding="utf-8"))
-    actions = {name: Advice[action["advice"].upper()] for name, action in document["actions"].items()}
-    return {int(code): actions[xid["action"]] for code, xid in document["xids"].items()}
+    found: dict[int, Entry] = {}
+    for code, xid in document["xids"].items():
+        known = document["actions"][xid["action"]]
+        action = Action[xid.get("ours", known["action"]).upper()]
+        found[int(code)] = Entry(xid["description"], known["meaning"], known["inference"], action)
+    return found

@@ -9,7 +9,8 @@
 | CHECKS#, NODES#<cluster id> | the last assessment's five checks; what the nodes reported |
 | WATCH | the relay's generations |
 
-Incidents have a partition of their own, `<scope>#INCIDENTS`, so that the watch's query stays small.
+Incidents and what is remembered of faults have partitions of their own, `<scope>#INCIDENTS` and `<scope>#FAULTS`
+(fault_table), so that the watch's query stays small.
 """
 
 from __future__ import annotations
@@ -152,7 +153,15 @@ class ClusterTable(Table):
         self._put_if(self._region, f"CHECKS#{checked.cluster_id}", item, newer, {":at": checked.checked_at})
         if nodes is None or nodes.reported_at is None:
             return
-        judged = {node.instance_id: {"verdict": str(node.verdict), "reason": node.reason} for node in nodes.nodes}
+        judged = {
+            node.instance_id: {
+                "verdict": str(node.verdict),
+                "reason": node.reason,
+                "action": int(node.action),
+                "faults": list(node.faults),
+            }
+            for node in nodes.nodes
+        }
         item = {"cluster_id": nodes.cluster_id, "reported_at": nodes.reported_at, "nodes": judged}
         newer = "attribute_not_exists(pk) OR reported_at < :at"
         self._put_if(self._region, f"NODES#{nodes.cluster_id}", item, newer, {":at": nodes.reported_at})

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
+from standfast.damping import History
 from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
 from standfast.stores import AppliedConfig, ScopeRecord, Sight, Switch
 from standfast.traffic import Desired
+from standfast.xids import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,8 @@ NEVER_SET = Switch(Automation.OBSERVE, "nobody has set the switch yet; a new fle
 
 
 @contextmanager
-def _reading(what: str) -> Iterator[None]:
+def reading(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is CorruptStateError, with the item's name."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, InvalidInputError) as error:
@@ -52,7 +55,7 @@ def scope_to_item(record: ScopeRecord) -> dict[str, object]:
 
 def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
     """The record of a SCOPE item."""
-    with _reading("SCOPE"):
+    with reading("SCOPE"):
         purpose = item.get("purpose")
         return ScopeRecord(
             scope_id=item["scope_id"],
@@ -78,7 +81,7 @@ def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
 
 def applied_from_item(item: Mapping[str, Any]) -> AppliedConfig:
     """The configuration of a CONFIG item; its hash is checked."""
-    with _reading("CONFIG"):
+    with reading("CONFIG"):
         config = FleetConfig.parse(json.loads(item["document"]))
         if config.digest() != item["sha256"]:
             raise ValueError("its SHA-256 does not fit its text")
@@ -89,20 +92,20 @@ def switch_from_item(item: Mapping[str, Any] | None) -> Switch:
     """The switch of a SWITCH item; *observe* when there is none."""
     if item is None:
         return NEVER_SET
-    with _reading("SWITCH"):
+    with reading("SWITCH"):
         return Switch(Automation(item["automation"]), item["reason"], item["set_by"], float(item["set_at"]))
 
 
 def sight_from_item(item: Mapping[str, Any]) -> Sight:
     """The sight of a SIGHTS item."""
-    with _reading("SIGHTS"):
+    with reading("SIGHTS"):
         seen_at = float(item["seen_at"])
         return Sight(item["vantage"], item["region"], Verdict(item["verdict"]), item["reason"], seen_at)
 
 
 def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
     """The assessment of an ASSESSMENT item."""
-    with _reading(f"ASSESSMENT#{item.get('cluster_id')}"):
+    with reading(f"ASSESSMENT#{item.get('cluster_id')}"):
         since = item.get("since")
         return Assessment(
             cluster_id=item["cluster_id"],
@@ -119,13 +122,19 @@ def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
 
 def nodes_from_item(item: Mapping[str, Any]) -> NodeHealth:
     """The findings of a NODES item."""
-    with _reading(f"NODES#{item.get('cluster_id')}"):
+    with reading(f"NODES#{item.get('cluster_id')}"):
         reported_at = item.get("reported_at")
         return NodeHealth(
             cluster_id=item["cluster_id"],
             reported_at=None if reported_at is None else float(reported_at),
             nodes=tuple(
-                NodeFinding(instance_id, Verdict(found["verdict"]), found["reason"])
+                NodeFinding(
+                    instance_id,
+                    Verdict(found["verdict"]),
+                    found["reason"],
+                    Action(int(found.get("action", 0))),  # not in items of earlier versions
+                    tuple(found.get("faults", ())),
+                )
                 for instance_id, found in sorted(item["nodes"].items())
             ),
         )
@@ -133,7 +142,7 @@ def nodes_from_item(item: Mapping[str, Any]) -> NodeHealth:
 
 def checked_from_item(item: Mapping[str, Any]) -> Checked:
     """The five checks of a CHECKS item."""
-    with _reading(f"CHECKS#{item.get('cluster_id')}"):
+    with reading(f"CHECKS#{item.get('cluster_id')}"):
         return Checked(
             cluster_id=item["cluster_id"],
             verdict=Verdict(item["verdict"]),
@@ -143,14 +152,21 @@ def checked_from_item(item: Mapping[str, Any]) -> Checked:
                 for name in CheckName
             ),
             checked_at=float(item["checked_at"]),
+            history=_history(item.get("history", {})),  # not in items of earlier versions
         )
+
+
+def _history(item: Mapping[str, Any]) -> History:
+    well_since = item.get("well_since")
+    relapses = tuple(float(at) for at in item.get("relapses", ()))
+    return History(relapses, None if well_since is None else float(well_since))
 
 
 def replicas_from_item(item: Mapping[str, Any] | None) -> dict[str, Sequence[ReplicaAddress]]:
     """The addresses of a REPLICAS item; none when nobody has looked yet."""
     if item is None:
         return {}
-    with _reading("REPLICAS"):
+    with reading("REPLICAS"):
         return {
             cluster_id: [ReplicaAddress(entry["replica_id"], cluster_id, entry["url"]) for entry in entries]
             for cluster_id, entries in item["clusters"].items()
