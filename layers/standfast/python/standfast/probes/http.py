@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from standfast.engine import UNREAD, EngineMetrics
 from standfast.health import EndpointProbe, Outcome
-from standfast.probes.engines import ENGINES, total
+from standfast.probes.engines import ENGINES, read_metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -53,7 +54,7 @@ class HttpProber:
         self, url: str, model: str, canary: Canary, *, headers: Mapping[str, str] | None = None, progress: bool = False
     ) -> EndpointProbe:
         """One canary. Never raises: what goes wrong is the outcome."""
-        beside = asyncio.create_task(self._metric(url, self._engine.progress)) if progress else None
+        beside = asyncio.create_task(self._metrics(url)) if progress else None
         started_at, began = time.time(), time.perf_counter()
         first_token: float | None = None
         detail = ""
@@ -79,19 +80,17 @@ class HttpProber:
             outcome=outcome,
             detail=detail,
             first_token_seconds=first_token,
-            progress=await beside if beside else None,
+            progress=(await beside).progress if beside else None,
         )
 
     async def in_flight(self, url: str) -> int | None:
         """Requests running or queued; 0 when nothing listens: a process that is gone holds none. None: not said."""
         try:
-            page = await self._page(url)
+            return (await self._read_metrics(url)).in_flight
         except httpx.ConnectError:
             return 0
         except _NO_PAGE:
             return None
-        found = total(page, self._engine.in_flight)
-        return None if found is None else int(found)
 
     async def _complete(self, url: str, model: str, canary: Canary, headers: Mapping[str, str], began: float) -> float:
         """Stream one completion to its end. Returns the seconds to the first token."""
@@ -120,11 +119,15 @@ class HttpProber:
             raise _BadAnswerError("the stream held no token")
         return first_token
 
-    async def _metric(self, url: str, names: tuple[str, ...]) -> float | None:
+    async def _metrics(self, url: str) -> EngineMetrics:
+        """What the metrics page says; nothing when there is none."""
         try:
-            return total(await self._page(url), names)
+            return await self._read_metrics(url)
         except _NO_PAGE:
-            return None
+            return UNREAD
+
+    async def _read_metrics(self, url: str) -> EngineMetrics:
+        return read_metrics(self._engine, await self._page(url)) if self._engine.has_metrics else UNREAD
 
     async def _page(self, url: str) -> str:
         """The metrics page. Raises httpx errors, TimeoutError, _BadAnswerError when it is no such page."""
