@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EngineState(StrEnum):
+    """Whether an engine would take a request. Unknown: it does not say, or says what nobody understands."""
+
+    READY = "ready"
+    STARTING = "starting"
+    ASLEEP = "asleep"
+    DRAINING = "draining"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +39,18 @@ class EngineMetrics:
 
 UNREAD = EngineMetrics()
 """Nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDescription:
+    """What one engine says of itself. `models` are the names that it answers to, empty when it does not say.
+
+    `version` is what it says of the weights that it loaded (see probes.states), None when it does not say. `detail` is
+    why the state is not ready, in words.
+    """
+
+    state: EngineState
+    models: tuple[str, ...] = ()
+    version: str | None = None
+    metrics: EngineMetrics = UNREAD
+    detail: str = ""

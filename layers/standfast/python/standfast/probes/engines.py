@@ -10,7 +10,8 @@ A colon in a name may have become an underscore on the way (an exporter that kno
   end of a request, `realtime_tokens_total` (newer) every few steps, the count of `inter_token_latency_seconds` (before
   0.4.7 `time_per_output_token_seconds`) with every token that is sent.
 * TGI `backends/v3/src/backend.rs` and `docs/source/reference/metrics.md`: `tgi_batch_inference_count` is counted at
-  every prefill and decode step. The share of the KV cache is not said.
+  every prefill and decode step. The share of the KV cache is not said. Its completions have no logprobs, and a model in
+  a request is taken for the name of an adapter, unless it is `tgi` (`router/src/server.rs`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Engine:
     """Sample names. Each alternative of `progress` is a set of counters that are added.
 
     `asleep_unless` is the gauge that is 1 at the label `sleep_state="awake"` while the engine is awake.
+    `says_logprobs`: each token of a completion has a logprob when it is asked for. `called` is what a request names
+    instead of the model; empty where it names the model.
     """
 
     progress: tuple[tuple[str, ...], ...] = ()
@@ -39,6 +42,8 @@ class Engine:
     waiting: tuple[str, ...] = ()
     kv_usage: tuple[str, ...] = ()
     asleep_unless: str = ""
+    says_logprobs: bool = False
+    called: str = ""
 
     @property
     def has_metrics(self) -> bool:
@@ -53,6 +58,7 @@ ENGINES = {
         running=("llamacpp:requests_processing",),
         waiting=("llamacpp:requests_deferred",),
         kv_usage=("llamacpp:kv_cache_usage_ratio",),
+        says_logprobs=True,
     ),
     "vllm": Engine(
         progress=(("vllm:generation_tokens_total", "vllm:prompt_tokens_total"),),
@@ -60,6 +66,7 @@ ENGINES = {
         waiting=("vllm:num_requests_waiting",),
         kv_usage=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         asleep_unless="vllm:engine_sleep_state",
+        says_logprobs=True,
     ),
     "sglang": Engine(
         progress=(
@@ -70,11 +77,13 @@ ENGINES = {
         running=("sglang:num_running_reqs",),
         waiting=("sglang:num_queue_reqs",),
         kv_usage=("sglang:token_usage",),
+        says_logprobs=True,
     ),
     "tgi": Engine(
         progress=(("tgi_batch_inference_count",), ("tgi_batch_inference_count_total",)),
         running=("tgi_batch_current_size",),
         waiting=("tgi_queue_size",),
+        called="tgi",
     ),
     "openai": Engine(),
 }
