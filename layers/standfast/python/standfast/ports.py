@@ -105,6 +105,14 @@ class Prober(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Secrets Manager, as far as the engines' API key needs it."""
+
+    def read(self, arn: str) -> str:
+        """The secret's present text, perhaps five minutes old. Raises InvalidInputError when it is no key."""
+        ...
+
+
 class Metrics(Protocol):
     """Figures for CloudWatch, by fleet and Region, or by cluster too. Never raises; a figure may be lost."""
 
