@@ -91,9 +91,9 @@ def _agreed_on(
         raise NoGoldenAnswerError("the engine says no logprobs; golden answers need them")
     golden = Golden(nonce, prompt, max(tokens, key=tokens.count), median(logprobs))
     for replica, probe in told:
-        if probe.first_token != golden.first_token or (wrong := _difference(probe, golden, tolerance)):
-            wrong = wrong if probe.first_token == golden.first_token else "its first token is another one"
-            raise NoGoldenAnswerError(f"{replica} differs from its siblings at the question {nonce}: {wrong}")
+        other = "" if probe.first_token == golden.first_token else "its first token is another one"
+        if wrong := other or _difference(probe, golden, tolerance):
+            raise NoGoldenAnswerError(f"the replicas do not agree on the question {nonce}; {replica}: {wrong}")
     return golden
 
 
