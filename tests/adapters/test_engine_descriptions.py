@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from sandbox.fleet.models import tiny_model
 from sandbox.fleet.replica import Replica
 from standfast.engine import UNREAD, EngineDescription, EngineState
 from standfast.fleet import Canary
+from standfast.golden import NONCES, agreed, compared
 from standfast.health import EndpointProbe, Outcome
 from standfast.probes import states
 from standfast.probes.http import PAGE_BYTES, STATE_BYTES, HttpProber
@@ -380,3 +382,31 @@ def test_a_running_llama_cpp_answers_the_same_question_alike(replica: Replica) -
     assert again.first_token == first.first_token
     assert again.first_logprob == pytest.approx(first.first_logprob, abs=0.01)
     assert first.between_tokens_seconds is not None
+
+
+def test_golden_answers_of_a_running_llama_cpp_tell_other_weights_under_the_same_name(
+    replica: Replica, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    canary = Canary(first_token_seconds=2, deadline_seconds=2)
+    other = replace(tiny_model(2, tmp_path_factory.mktemp("other")), version=replica.model.version)
+    with socket.create_server((ADDRESS, 0)) as free:
+        port = free.getsockname()[1]
+    impostor = Replica(ADDRESS, port, other, slots=2).start()
+
+    async def told(url: str) -> dict[str, list[EndpointProbe]]:
+        prober = HttpProber("llama.cpp")
+        name = replica.model.version
+        answers = {nonce: [await prober.ask(url, name, canary, nonce=nonce) for _ in range(2)] for nonce in NONCES}
+        await prober.close()
+        return answers
+
+    try:
+        golden = agreed({"i-1": asyncio.run(told(replica.url))}, canary.prompt, canary.logprob_tolerance)
+        again, forged = asyncio.run(told(replica.url)), asyncio.run(told(impostor.url))
+    finally:
+        impostor.close()
+    for each in golden:
+        assert all(compared(probe, each, canary.logprob_tolerance).passed for probe in again[each.nonce])
+        assert all(
+            compared(probe, each, canary.logprob_tolerance).outcome is Outcome.NONSENSE for probe in forged[each.nonce]
+        )
