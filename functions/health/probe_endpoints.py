@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
 
+AT_ONCE = 150
+"""Replicas asked at once: five connections each, and a function may have 1,024 files open."""
+
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what each replica answered, by cluster."""
@@ -39,11 +42,13 @@ async def _ask(replicas: Sequence[ReplicaAddress], config: FleetConfig, golden: 
     prober = bootstrap.prober(model)
     canary = answering.assessment_canary(model.canary, config.objectives)
     nonce = golden.nonce if golden else None
+    at_once = asyncio.Semaphore(AT_ONCE)
 
     async def asked(address: ReplicaAddress) -> Answer:
-        probe, said = await asyncio.gather(
-            prober.ask(address.url, model.name, canary, logprobs=True, nonce=nonce), prober.describe(address.url)
-        )
+        async with at_once:
+            probe, said = await asyncio.gather(
+                prober.ask(address.url, model.name, canary, logprobs=True, nonce=nonce), prober.describe(address.url)
+            )
         return answering.answer(address.replica_id, probe, said, model, golden)
 
     return await asyncio.gather(*(asked(address) for address in replicas))
