@@ -85,9 +85,10 @@ def known_state(fleet: Mapping[str, Any]) -> KnownState:
     return KnownState(View(scope=scope, applied=AppliedConfig(1, config), replicas=replicas, assessments={}, relay=1))
 
 
-async def measure(state: KnownState, engine: str) -> dict[str, float]:
+async def measure(state: KnownState) -> dict[str, float]:
     """Let it get warm, then count passes and processor time."""
-    ports = (state, state, state, NoExecutions(), bootstrap.prober(engine), bootstrap.clock(), bootstrap.metrics())
+    prober = bootstrap.prober(state.view().applied.config.model)
+    ports = (state, state, state, NoExecutions(), prober, bootstrap.clock(), bootstrap.metrics())
     watch = Watch(SCOPE, *ports)
     await watch.run(time.time() + WARM_SECONDS)
     spent = time.process_time()
@@ -104,7 +105,7 @@ async def measure(state: KnownState, engine: str) -> dict[str, float]:
 def main() -> None:
     """One measurement."""
     fleet = json.loads(sys.argv[1])
-    print(json.dumps(asyncio.run(measure(known_state(fleet), fleet["config"]["model"]["engine"]))))
+    print(json.dumps(asyncio.run(measure(known_state(fleet)))))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from standfast.engine import EngineDescription, EngineState
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
 from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
@@ -316,7 +317,15 @@ class FakeProber:
         self._queued[url] = count
 
     async def ask(
-        self, url: str, model: str, canary: Canary, *, headers: Mapping[str, str] | None = None, progress: bool = False
+        self,
+        url: str,
+        model: str,
+        canary: Canary,
+        *,
+        headers: Mapping[str, str] | None = None,
+        progress: bool = False,
+        logprobs: bool = False,
+        nonce: str | None = None,
     ) -> EndpointProbe:
         header = "".join((headers or {}).values())
         began = self._clock.now()
@@ -336,6 +345,9 @@ class FakeProber:
 
     async def in_flight(self, url: str) -> int | None:
         return self._queued.get(url, 0)
+
+    async def describe(self, url: str) -> EngineDescription:
+        return EngineDescription(EngineState.READY, ("tiny",))
 
     def _behaviour(self, url: str, header: str) -> Behaviour:
         return self._behaviours.get((url, header), self._default)

@@ -13,7 +13,7 @@ from standfast.steps import DrainStep
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from standfast.fleet import ReplicaAddress
+    from standfast.fleet import Model, ReplicaAddress
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -22,12 +22,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = bootstrap.cluster_table().view()
     config = view.applied.config
     replicas = view.replicas.get(step.failed_cluster_id, ())
-    counts = asyncio.run(_in_flight(replicas, config.model.engine))
+    counts = asyncio.run(_in_flight(replicas, config.model))
     in_flight = {address.replica_id: count for address, count in zip(replicas, counts, strict=True)}
     deadline = step.shift.shifted_at + config.failover.drain_seconds
     return asdict(failover.judge_drain(in_flight, bootstrap.clock().now(), deadline))
 
 
-async def _in_flight(replicas: Sequence[ReplicaAddress], engine: str) -> list[int | None]:
-    prober = bootstrap.prober(engine)
+async def _in_flight(replicas: Sequence[ReplicaAddress], model: Model) -> list[int | None]:
+    prober = bootstrap.prober(model)
     return await asyncio.gather(*(prober.in_flight(address.url) for address in replicas))

@@ -48,5 +48,5 @@ def _node_limitation(view: View, cluster_id: str, now: float) -> str | None:
 
 
 async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> list[EndpointProbe]:
-    prober = bootstrap.prober(model.engine)
+    prober = bootstrap.prober(model)
     return await asyncio.gather(*(prober.ask(address.url, model.name, model.canary) for address in replicas))

@@ -17,7 +17,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = bootstrap.cluster_table().view()
     config = view.applied.config
     url = config.region(step.scope_id).entry.url
-    prober, clock = bootstrap.prober(config.model.engine), bootstrap.clock()
+    prober, clock = bootstrap.prober(config.model), bootstrap.clock()
     if step.may_change:
         replicas = view.replicas.get(step.selection.cluster_id, ())
         served = asyncio.run(serving.wait_until_serving(url, config.model, prober, clock, replicas))

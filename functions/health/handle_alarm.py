@@ -54,14 +54,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
 
 async def _look(alarm: str) -> StartDecision:
     table, clock = bootstrap.cluster_table(), bootstrap.clock()
-    engine = (await asyncio.to_thread(table.read_config)).config.model.engine
+    model = (await asyncio.to_thread(table.read_config)).config.model
     watch = Watch(
         scope_id=bootstrap.settings().region,
         store=table,
         switches=bootstrap.region_table(),
         evidence=table,
         executions=bootstrap.executions(),
-        prober=bootstrap.prober(engine),
+        prober=bootstrap.prober(model),
         clock=clock,
         metrics=bootstrap.metrics(),
         trigger=f"alarm {alarm}",

@@ -21,14 +21,14 @@ def handler(_event: dict[str, Any], context: Context) -> dict[str, Any]:
 
 async def _watch(until: float) -> WatchReport:
     table = bootstrap.cluster_table()
-    engine = (await asyncio.to_thread(table.view)).applied.config.model.engine
+    model = (await asyncio.to_thread(table.view)).applied.config.model
     watch = Watch(
         scope_id=bootstrap.settings().region,
         store=table,
         switches=bootstrap.region_table(),
         evidence=table,
         executions=bootstrap.executions(),
-        prober=bootstrap.prober(engine),
+        prober=bootstrap.prober(model),
         clock=bootstrap.clock(),
         metrics=bootstrap.metrics(),
     )

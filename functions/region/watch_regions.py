@@ -28,7 +28,7 @@ async def _watch(until: float) -> WatchReport:
         config=config,
         relay=table,
         sights=bootstrap.region_table(),
-        prober=bootstrap.prober(config.model.engine),
+        prober=bootstrap.prober(config.model),
         clock=bootstrap.clock(),
     )
     return await watch.run(until)

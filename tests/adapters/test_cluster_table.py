@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,9 +27,10 @@ from standfast.errors import (
     UnknownScopeError,
 )
 from standfast.fleet import Role
+from standfast.golden import Golden
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
-from standfast.stores import Incident
+from standfast.stores import GoldenAnswers, Incident
 from tests.builders import (
     ACTIVE,
     EXECUTION,
@@ -419,3 +422,59 @@ def test_a_call_that_is_wrong_is_a_fault_and_not_worth_a_retry(client: Any) -> N
     with pytest.raises(StandfastError) as caught:
         ClusterTable("", SCOPE, client).read(SCOPE)
     assert type(caught.value) is StandfastError
+
+
+# Golden answers
+
+ANSWERS = (Golden("0f3a", "The capital of France is", " Paris", -0.123456789012), Golden("5c81", "…", "", -2.0))
+
+
+def golden(version: str | None = "v7") -> GoldenAnswers:
+    return GoldenAnswers("chat", version, ANSWERS, ACTIVE, "after the rollout", NOW)
+
+
+def test_golden_answers_are_read_as_they_were_written_by_model_and_version(table: ClusterTable) -> None:
+    table.write_golden(golden())
+    table.write_golden(golden())
+    assert table.read_golden("chat", "v7") == ANSWERS
+    assert table.read_golden("chat", "v8") == table.read_golden("chat", None) == table.read_golden("chat2", "v7") == ()
+
+
+def test_golden_answers_without_a_version_are_read_without_one(table: ClusterTable) -> None:
+    table.write_golden(golden(None))
+    assert table.read_golden("chat", None) == ANSWERS
+    assert table.read_golden("chat", "None") == ()
+
+
+def test_golden_answers_are_not_among_what_the_watch_reads(table: ClusterTable, client: Any) -> None:
+    table.write_golden(golden())
+    found = client.query(
+        TableName=TABLE, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": SCOPE}}
+    )
+    assert found["Items"] == []
+
+
+def test_golden_answers_that_cannot_be_understood_are_refused(table: ClusterTable, client: Any) -> None:
+    table.write_golden(golden())
+    key = {"pk": {"S": f"{SCOPE}#GOLDEN"}, "sk": {"S": '["chat", "v7"]'}}
+    client.update_item(
+        TableName=TABLE,
+        Key=key,
+        UpdateExpression="SET answers = :v",
+        ExpressionAttributeValues={":v": {"L": [{"M": {"nonce": {"S": "0f3a"}}}]}},
+    )
+    with pytest.raises(CorruptStateError, match="golden answers of chat"):
+        table.read_golden("chat", "v7")
+
+
+def test_a_configuration_of_an_earlier_release_is_read_with_todays_defaults(table: ClusterTable, client: Any) -> None:
+    """Its text names fewer fields than ours would, and its hash is that of its text."""
+    document = json.loads(fleet().canonical())
+    del document["objectives"]["between_tokens_seconds"]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    table.write_config(fleet(), seen_version=0)
+    put_attribute(client, "CONFIG", "document", {"S": text})
+    with pytest.raises(CorruptStateError):
+        table.read_config()
+    put_attribute(client, "CONFIG", "sha256", {"S": hashlib.sha256(text.encode()).hexdigest()})
+    assert table.read_config().config == fleet()

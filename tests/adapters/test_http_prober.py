@@ -12,7 +12,7 @@ import pytest
 
 from standfast.fleet import Canary
 from standfast.health import EndpointProbe, Outcome
-from standfast.probes.http import ANSWER_BYTES, METRICS_SECONDS, HttpProber
+from standfast.probes.http import ANSWER_BYTES, ANSWER_EVENTS, METRICS_SECONDS, HttpProber
 
 MODEL = "tiny"
 CANARY = Canary(first_token_seconds=0.2, deadline_seconds=0.5)
@@ -199,6 +199,12 @@ def test_an_error_status_is_said(status: str) -> None:
     assert (probe.outcome, probe.detail) == (Outcome.BAD_STATUS, status[:3])
 
 
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+def test_a_key_that_is_refused_is_told_from_an_engine_that_is_ill(status: str) -> None:
+    probe = ask(sends(page(status, "no")))
+    assert (probe.outcome, probe.detail) == (Outcome.DENIED, status[:3])
+
+
 def test_what_the_entry_sheds_is_told_from_an_engines_own_refusal() -> None:
     head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
     assert ask(sends(head + b"X-Standfast-Shed: true\r\n\r\n")).outcome is Outcome.SHED
@@ -220,6 +226,7 @@ def test_a_redirect_is_not_followed() -> None:
         (sends(EVENT_STREAM, b"data: {}\n\n"), "an event that is no completion: '{}'"),
         (sends(EVENT_STREAM, b"data: [1]\n\n"), "an event that is no completion"),
         (sends(EVENT_STREAM, b'data: {"choices": []}\n\n'), "an event that is no completion"),
+        (sends(EVENT_STREAM, b"data: " + b"[" * 9000 + b"\n\n"), "an event that is no completion"),
         (sends(EVENT_STREAM, b"data: \xff\xfe\n\n"), "an event that is no completion"),
         (sends(EVENT_STREAM, b'data: {"choices": [{"text": null}]}\n\n'), "a completion without text"),
         (sends(EVENT_STREAM, b'data: {"error": {"message": "CUDA error"}}\n\n'), "an event that is no completion"),
@@ -235,6 +242,7 @@ def test_a_redirect_is_not_followed() -> None:
         "an empty event",
         "a list",
         "no choice",
+        "too deep",
         "no UTF-8",
         "no text",
         "an error event",
@@ -250,8 +258,15 @@ def test_what_is_no_completion_is_a_bad_answer(answer: Answer, detail: str) -> N
     assert probe.detail
 
 
-@pytest.mark.parametrize("piece", [event(), b"data: " + b"x" * 4000], ids=["events", "one endless line"])
-def test_a_server_that_streams_forever_is_given_up(piece: bytes) -> None:
+@pytest.mark.parametrize(
+    ("piece", "detail"),
+    [
+        (event(), f"more than {ANSWER_EVENTS} events for a canary"),
+        (b"data: " + b"x" * 4000, f"more than {ANSWER_BYTES} bytes for a canary"),
+    ],
+    ids=["events", "one endless line"],
+)
+def test_a_server_that_streams_forever_is_given_up(piece: bytes, detail: str) -> None:
     sent = 0
 
     async def answer(request: Request) -> None:
@@ -262,7 +277,7 @@ def test_a_server_that_streams_forever_is_given_up(piece: bytes) -> None:
             sent += len(piece)
 
     probe = ask(answer)
-    assert (probe.outcome, probe.detail) == (Outcome.BAD_ANSWER, f"more than {ANSWER_BYTES} bytes for a canary")
+    assert (probe.outcome, probe.detail) == (Outcome.BAD_ANSWER, detail)
     assert sent < 64 * 1024 * 1024
 
 

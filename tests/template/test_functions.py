@@ -27,6 +27,7 @@ PROBING = {
     "HandleAlarmFunction",
     "ProbeEndpointsFunction",
     "ProbeStandbysFunction",
+    "RecordGoldenFunction",
     "VerifyServingFunction",
     "WatchEndpointsFunction",
     "WatchRegionsFunction",
@@ -152,9 +153,17 @@ def test_only_functions_that_probe_are_in_the_vpc() -> None:
     assert {name for name, function in FUNCTIONS.items() if "VpcConfig" in function} == PROBING
 
 
-def test_functions_in_the_vpc_need_two_endpoints_only() -> None:
-    """A gateway endpoint for DynamoDB and an interface endpoint for Step Functions: no NAT, no internet."""
+def test_functions_in_the_vpc_need_two_endpoints_only_and_a_third_for_an_api_key() -> None:
+    """A gateway endpoint for DynamoDB, interface endpoints for Step Functions and the key: no NAT, no internet."""
     for name in PROBING:
         policies = documents.source()["Resources"][name]["Properties"]["Policies"]
-        actions = [action for policy in policies for statement in policy["Statement"] for action in statement["Action"]]
-        assert {action.partition(":")[0] for action in actions} <= {"dynamodb", "states"}, name
+        always = [statement for policy in policies for statement in policy["Statement"] if "Fn::If" not in statement]
+        under_a_key = [
+            statement["Fn::If"][1] for policy in policies for statement in policy["Statement"] if "Fn::If" in statement
+        ]
+        assert services(always) <= {"dynamodb", "states"}, name
+        assert services(under_a_key) == {"secretsmanager"}, name
+
+
+def services(statements: list[Document]) -> set[str]:
+    return {action.partition(":")[0] for statement in statements for action in statement["Action"]}

@@ -57,8 +57,9 @@ TABLE_METHODS: dict[str, set[str]] = {
     "health.discover_replicas": {"read_config", "write_replicas"},
     "health.judge_clusters": {"view", "write_checks", "outcome", "record"},
     "health.plan_assessment": {"read_config"},
-    "health.probe_endpoints": {"view"},
+    "health.probe_endpoints": {"view", "read_golden"},
     "health.read_traffic": {"read_config"},
+    "health.record_golden": {"view", "write_golden"},
     "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
@@ -100,6 +101,22 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "health.discover_replicas": {"ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"},
     "health.handle_alarm": {"states:StartExecution"},
     "health.watch_endpoints": {"states:StartExecution"},
+}
+PROBING = {
+    "failover.check_drain",
+    "failover.probe_standbys",
+    "failover.verify_serving",
+    "health.handle_alarm",
+    "health.probe_endpoints",
+    "health.record_golden",
+    "health.watch_endpoints",
+    "region.watch_regions",
+}
+"""Handlers that ask engines, and read their API key where there is one."""
+KEY_STATEMENT = {
+    "Effect": "Allow",
+    "Action": ["secretsmanager:GetSecretValue"],
+    "Resource": {"Ref": "ApiKeySecretArn"},
 }
 
 
@@ -287,6 +304,12 @@ SHARED_TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:
 """By name: in all Regions but one it belongs to another stack."""
 
 
+def own_statements(name: str) -> list[Document]:
+    """The statements of a function's own policies, those under a condition too."""
+    policies = documents.source()["Resources"][name]["Properties"]["Policies"]
+    return [statement for policy in policies for statement in branches(policy["Statement"])]
+
+
 def is_a_table(resource: Any, handler: str, actions: set[str]) -> bool:
     """Whether the resource is one of our tables, and the actions on it are those that the handler needs there."""
     is_shared = resource == {"Fn::Sub": SHARED_TABLE}
@@ -322,22 +345,40 @@ def test_a_function_may_do_what_it_does_and_no_more(name: str) -> None:
         for method in methods.get(handler, set())
         for action in table_actions(table, method)
     }
-    given = {
-        action
+    given = {action for statement in own_statements(name) for action in statement["Action"]}
+    key = {"secretsmanager:GetSecretValue"} if handler in PROBING else set()
+    assert given == needed | OTHER_ACTIONS.get(handler, set()) | key
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_probes_may_read_the_api_key_where_there_is_one_and_no_other_secret(name: str) -> None:
+    probes = FUNCTIONS[name]["Handler"].removesuffix(".handler") in PROBING
+    conditional = [
+        statement["Fn::If"]
         for policy in documents.source()["Resources"][name]["Properties"]["Policies"]
         for statement in policy["Statement"]
-        for action in statement["Action"]
+        if "Fn::If" in statement
+    ]
+    assert conditional == ([["HasApiKey", KEY_STATEMENT, {"Ref": "AWS::NoValue"}]] if probes else [])
+    assert sum("secretsmanager" in str(statement) for statement in own_statements(name)) == probes
+
+
+def test_every_handler_that_makes_a_prober_is_known_to_probe() -> None:
+    folder = documents.ROOT / "functions"
+    made = {
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        for path in folder.rglob("*.py")
+        if "prober" in called(ast.parse(path.read_text()))
     }
-    assert given == needed | OTHER_ACTIONS.get(handler, set())
+    assert made == PROBING
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str) -> None:
     handler = FUNCTIONS[name]["Handler"].removesuffix(".handler")
-    for policy in documents.source()["Resources"][name]["Properties"]["Policies"]:
-        for statement in policy["Statement"]:
-            services = {action.partition(":")[0] for action in statement["Action"]}
-            if "dynamodb" in services:
-                assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
-            if "elasticloadbalancing:ModifyRule" in statement["Action"]:
-                assert target(statement["Resource"]) == "ListenerRuleArn"
+    for statement in own_statements(name):
+        services = {action.partition(":")[0] for action in statement["Action"]}
+        if "dynamodb" in services:
+            assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
+        if "elasticloadbalancing:ModifyRule" in statement["Action"]:
+            assert target(statement["Resource"]) == "ListenerRuleArn"

@@ -81,7 +81,9 @@ def test_undelivered_invocations_are_kept_as_long_as_a_queue_can() -> None:
 def test_no_secret_stands_in_a_parameter(name: str) -> None:
     parameters = documents.parse(documents.ROOT / name if name == "template.yaml" else documents.INFRASTRUCTURE[name])
     for parameter, rules in parameters["Parameters"].items():
-        if SECRET.search(parameter):
+        if parameter.endswith("SecretArn"):  # says where a secret lies, and can hold nothing else
+            assert rules["AllowedPattern"].startswith("^(arn:aws[a-z-]*:secretsmanager:")
+        elif SECRET.search(parameter):
             assert rules.get("NoEcho") is True, f"{parameter} is shown to everybody who may see the stack"
             assert not rules.get("Default"), f"{parameter} has a default, in a file that everybody reads"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from standfast.checks import (
     judge,
     node_limitation,
 )
+from standfast.engine import EngineState
 from standfast.fleet import Canary, Objectives
 from standfast.health import Outcome, Verdict
 from standfast.node_health import NOT_ASKED, node_health
@@ -31,9 +33,21 @@ LOST = NodeFinding("i-2", Verdict.UNHEALTHY, "GPU 0 has fallen off the bus")
 
 def answers(*outcomes: Outcome, took: float = 0.1) -> list[Answer]:
     return [
-        Answer(f"i-{number}:8000", outcome, "", took if outcome in (Outcome.ANSWERED, Outcome.SLOW) else None)
+        Answer(
+            f"i-{number}:8000",
+            outcome,
+            first_token_seconds=took if outcome in (Outcome.ANSWERED, Outcome.SLOW) else None,
+            golden=True,
+            state=EngineState.READY,
+        )
         for number, outcome in enumerate(outcomes, 1)
     ]
+
+
+def one_of_four(**changes: Any) -> list[Answer]:
+    """Four replicas that are well, but for what is changed of the last."""
+    *well, last = answers(*[Outcome.ANSWERED] * 4)
+    return [*well, replace(last, **changes)]
 
 
 def nodes(*found: NodeFinding) -> NodeHealth:
@@ -123,6 +137,66 @@ def test_a_cluster_that_is_well_passes_all_five() -> None:
             CheckName.LATENCY,
             Verdict.DEGRADED,
             "i-4:8000 is apart: its first token took 0.60 s, its siblings' 0.10 s",
+        ),
+        (
+            {"answers": one_of_four(state=EngineState.STARTING, state_detail="it loads its model")},
+            CheckName.MODEL,
+            Verdict.DEGRADED,
+            "1 of 4 replicas are not ready: i-4:8000 is starting (it loads its model)",
+        ),
+        (
+            {"answers": [replace(each, state=EngineState.ASLEEP) for each in answers(*[Outcome.TIMED_OUT] * 4)]},
+            CheckName.MODEL,
+            Verdict.DEGRADED,
+            "4 of 4 replicas are not ready: i-1:8000 is asleep",
+        ),
+        (
+            {"answers": one_of_four(state=EngineState.DRAINING)},
+            CheckName.MODEL,
+            Verdict.DEGRADED,
+            "1 of 4 replicas are not ready: i-4:8000 is draining",
+        ),
+        (
+            {"answers": one_of_four(state=EngineState.UNKNOWN, state_detail="/health: cut off")},
+            CheckName.MODEL,
+            Verdict.HEALTHY,
+            "4 of 4 replicas answer as the expected model",
+        ),
+        (
+            {"answers": one_of_four(other_model="tiny in version v6")},
+            CheckName.MODEL,
+            Verdict.DEGRADED,
+            "1 of 4 replicas serve another model (tiny in version v6)",
+        ),
+        (
+            {"answers": one_of_four(outcome=Outcome.NONSENSE, detail="its first token is not the golden one")},
+            CheckName.INFERENCE,
+            Verdict.DEGRADED,
+            "3 of 4 replicas answered the canary; i-4:8000: an answer that no healthy model gives (its first token",
+        ),
+        (
+            {"answers": answers(Outcome.ANSWERED, Outcome.TIMED_OUT, *[Outcome.NONSENSE] * 2)},
+            CheckName.INFERENCE,
+            Verdict.UNHEALTHY,
+            "1 of 4 replicas answered the canary; i-3:8000: an answer that no healthy model gives",
+        ),
+        (
+            {"answers": answers(*[Outcome.DENIED] * 4)},
+            CheckName.INFERENCE,
+            Verdict.UNKNOWN,
+            "0 of 4 replicas answered the canary; the others refuse our API key",
+        ),
+        (
+            {"answers": one_of_four(golden=False)},
+            CheckName.INFERENCE,
+            Verdict.HEALTHY,
+            "4 of 4 replicas answered the canary; no golden answer is recorded yet",
+        ),
+        (
+            {"answers": one_of_four(between_tokens_seconds=0.31)},
+            CheckName.LATENCY,
+            Verdict.DEGRADED,
+            "i-4:8000 takes 0.31 s from token to token, more than 0.2 s",
         ),
         ({"traffic": Traffic(100, 6)}, CheckName.ERRORS, Verdict.DEGRADED, "6.0% of 100 requests failed"),
         ({"traffic": Traffic(100, 51)}, CheckName.ERRORS, Verdict.UNHEALTHY, "51.0% of 100 requests failed"),

@@ -61,7 +61,7 @@ MISTAKES: list[tuple[Callable[[Document], None], str]] = [
     (put("fleet", "Chat Bot"), "fleet is no identifier; use 2 to 32 of a-z, 0-9 and -"),
     (drop("model"), "model is missing; add it"),
     (put("model.name", ""), "model.name - String should have at least 1 character"),
-    (put("model.engine", "tgi"), "model.engine - Input should be 'vllm' or 'llama.cpp'"),
+    (put("model.engine", "triton"), "model.engine - Input should be 'vllm', 'sglang', 'tgi', 'llama.cpp' or 'openai'"),
     (
         put("model.canary.deadline_seconds", 3),
         "model.canary.deadline_seconds - Input should be less than or equal to 2",
@@ -97,6 +97,11 @@ MISTAKES: list[tuple[Callable[[Document], None], str]] = [
         put(f"regions.R.clusters.{STANDBY}.target_group_arn", target_group_arn(ACTIVE)),
         f"{AT}.clusters - two clusters share a target_group_arn; give each cluster a target group of its own",
     ),
+    (
+        put("model.api_key_secret_arn", "arn:aws:secretsmanager:us-east-1:123456789012:secret:chat"),
+        "model.api_key_secret_arn is not the ARN of a secret; copy it from Secrets Manager, with the six characters",
+    ),
+    (put("model.canary", {"logprob_tolerance": 0}), "model.canary.logprob_tolerance - Input should be greater than 0"),
     (
         put("regions.R.clusters.shed", cluster("shed")),
         f"{AT}.clusters - `shed` stands for what no cluster answers; give the cluster another name",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from sandbox.plan import SandboxError
 from sandbox.region import SandboxRegion
 from standfast.checks import CheckName
 from standfast.health import Verdict
@@ -73,3 +76,22 @@ def test_without_metrics_errors_are_unknown_and_nothing_moves(region: SandboxReg
     assert "GetMetricData" in found[1]
     assert region.view().checks[region.primary].verdict is Verdict.HEALTHY
     assert dict(region.view().scope.desired.weights) == weights
+
+
+def test_golden_answers_are_recorded_from_a_cluster_that_agrees_and_asked_for_afterwards(region: SandboxRegion) -> None:
+    before = verdict_after_assessment(region)
+    recorded = region.invoke("record-golden", {"cluster_id": region.primary, "reason": "the game day"})
+    assert (recorded["model"], recorded["recorded"]) == (region.model.version, 4)
+    after = verdict_after_assessment(region)
+    assert before == (Verdict.HEALTHY, "4 of 4 replicas answered the canary; no golden answer is recorded yet")
+    assert after == (Verdict.HEALTHY, "4 of 4 replicas answered the canary")
+
+
+def test_golden_answers_of_an_unknown_cluster_are_refused_by_name(region: SandboxRegion) -> None:
+    with pytest.raises(SandboxError, match="cluster 'use1-z' is unknown"):
+        region.invoke("record-golden", {"cluster_id": "use1-z", "reason": "a typing error"})
+
+
+def verdict_after_assessment(region: SandboxRegion) -> tuple[Verdict, str]:
+    assert assess(region)["status"] == "SUCCEEDED"
+    return verdict(region, region.primary, CheckName.INFERENCE)

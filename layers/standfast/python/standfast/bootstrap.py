@@ -17,8 +17,19 @@ if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
     from standfast.aws.fault_table import FaultTable
     from standfast.aws.region_table import RegionTable
+    from standfast.fleet import Model
     from standfast.node_reports import NodeReports
-    from standfast.ports import Clock, Executions, Inventory, LoadBalancer, Messenger, Metrics, Prober, TrafficMetrics
+    from standfast.ports import (
+        Clock,
+        Executions,
+        Inventory,
+        LoadBalancer,
+        Messenger,
+        Metrics,
+        Prober,
+        Secrets,
+        TrafficMetrics,
+    )
 
 
 @cache
@@ -29,7 +40,7 @@ def settings() -> Settings:
 
 @cache
 def cluster_table() -> ClusterTable:
-    """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore of this Region's clusters."""
+    """ScopeStore, ConfigStore, EvidenceStore, CheckStore, GoldenStore, WatchStore and IncidentStore of this Region."""
     from standfast.aws.cluster_table import ClusterTable
 
     return ClusterTable(settings().table, settings().region)
@@ -107,11 +118,24 @@ def metrics() -> Metrics:
     return EmbeddedMetrics(settings().fleet, settings().region)
 
 
-def prober(engine: str) -> Prober:
-    """A prober for one event loop: its connections belong to the loop that made them, so it is not cached."""
+@cache
+def secrets() -> Secrets:
+    """Secrets Manager."""
+    from standfast.aws.secrets import SecretsManager
+
+    return SecretsManager(settings().region)
+
+
+def prober(model: Model) -> Prober:
+    """A prober for one event loop: its connections belong to the loop that made them, so it is not cached.
+
+    Its API key is. Raises what Secrets.read raises.
+    """
     from standfast.probes.http import HttpProber
 
-    return HttpProber(engine)
+    if model.api_key_secret_arn is None:
+        return HttpProber(model.engine)
+    return HttpProber(model.engine, api_key=secrets().read(model.api_key_secret_arn))
 
 
 class SystemClock:

@@ -3,9 +3,9 @@
 | check | asks | evidence |
 |---|---|---|
 | gpu | does every GPU answer, with no fault that wants a reset, a reboot or a replacement? | node reports |
-| model | does the engine answer as the expected model? | canaries |
-| inference | does the canary come back within its deadline? | canaries |
-| latency | is the first token in time, and no replica apart from its siblings? | canaries |
+| model | is the expected model and version loaded, in an engine that is ready? | canaries, the engines' own pages |
+| inference | does the canary come back in time, with the golden first token or finite logprobs? | canaries |
+| latency | are the first token and the next ones in time, and no replica apart from its siblings? | canaries |
 | errors | is the share of 5xx below its limit, over enough requests? | the load balancer's metrics |
 
 Unknown is not unhealthy: evidence that is missing makes its check unknown and moves nothing. The verdict is the worst
@@ -20,6 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from standfast.damping import History, damped
+from standfast.engine import EngineState
 from standfast.health import PASSED, Outcome, Verdict
 from standfast.siblings import find_apart
 from standfast.xids import Action
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from standfast.fleet import Canary, Objectives
 
+_AWAY = frozenset({EngineState.STARTING, EngineState.ASLEEP, EngineState.DRAINING})
+"""States in which an engine takes no request, and is not dead."""
 _WORST_FIRST = (Verdict.UNHEALTHY, Verdict.DEGRADED, Verdict.HEALTHY)
 
 
@@ -76,12 +79,21 @@ class NodeHealth:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one replica answered to one canary."""
+    """What one replica answered to one canary, and what its engine says of itself.
+
+    `golden`: its first token was held against a golden answer. `state_detail` is why the state is not ready.
+    `other_model` is what it says that it has loaded when that is not the model and version of FleetConfig.
+    """
 
     replica_id: str
     outcome: Outcome
     detail: str = ""
     first_token_seconds: float | None = None
+    between_tokens_seconds: float | None = None
+    golden: bool = False
+    state: EngineState = EngineState.UNKNOWN
+    state_detail: str = ""
+    other_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +141,7 @@ def judge(
         _gpu(evidence),
         _model(evidence),
         _inference(evidence),
-        _latency(evidence, canary),
+        _latency(evidence, canary, objectives),
         _errors(evidence, objectives),
     )
     known = {check.verdict for check in checks}
@@ -167,12 +179,18 @@ def _model(evidence: ClusterEvidence) -> Check:
     answers = evidence.answers
     if not answers:
         return Check(CheckName.MODEL, Verdict.UNKNOWN, evidence.missing.get("endpoints", "no replica was asked"))
-    wrong = [answer for answer in answers if answer.outcome is Outcome.WRONG_MODEL]
+    wrong = [answer for answer in answers if answer.outcome is Outcome.WRONG_MODEL or answer.other_model]
+    away = [answer for answer in answers if answer.state in _AWAY]
     right = sum(answer.outcome in PASSED for answer in answers)
     if wrong:
         dead = 2 * (len(answers) - len(wrong)) < evidence.expected
-        said = f"{len(wrong)} of {len(answers)} replicas serve another model ({wrong[0].detail})"
+        other = wrong[0].other_model or wrong[0].detail
+        said = f"{len(wrong)} of {len(answers)} replicas serve another model ({other})"
         return Check(CheckName.MODEL, Verdict.UNHEALTHY if dead else Verdict.DEGRADED, said)
+    if away:
+        said = f"{len(away)} of {len(answers)} replicas are not ready: {away[0].replica_id} is {away[0].state}"
+        why = f" ({away[0].state_detail})" if away[0].state_detail else ""
+        return Check(CheckName.MODEL, Verdict.DEGRADED, said + why)
     if not right:
         return Check(CheckName.MODEL, Verdict.UNKNOWN, "no replica answered as any model")
     return Check(CheckName.MODEL, Verdict.HEALTHY, f"{right} of {len(answers)} replicas answer as the expected model")
@@ -185,13 +203,19 @@ def _inference(evidence: ClusterEvidence) -> Check:
     passed = sum(answer.outcome in PASSED for answer in answers)
     said = f"{passed} of {expected} replicas answered the canary"
     if passed >= expected:
+        said += "" if all(answer.golden for answer in answers) else "; no golden answer is recorded yet"
         return Check(CheckName.INFERENCE, Verdict.HEALTHY, said)
-    failed = next((answer for answer in answers if answer.outcome not in PASSED), None)
-    why = f"{said}; {failed.replica_id}: {failed.outcome}" if failed else said
+    failed = [answer for answer in answers if answer.outcome not in PASSED]
+    if failed and all(answer.outcome is Outcome.DENIED for answer in failed):
+        return Check(CheckName.INFERENCE, Verdict.UNKNOWN, f"{said}; the others refuse our API key")
+    worst = next((answer for answer in failed if answer.outcome is Outcome.NONSENSE), failed[0] if failed else None)
+    why = f"{said}; {worst.replica_id}: {worst.outcome}" if worst else said
+    if worst and worst.outcome is Outcome.NONSENSE:
+        why += f" ({worst.detail})"
     return Check(CheckName.INFERENCE, Verdict.UNHEALTHY if 2 * passed < expected else Verdict.DEGRADED, why)
 
 
-def _latency(evidence: ClusterEvidence, canary: Canary) -> Check:
+def _latency(evidence: ClusterEvidence, canary: Canary, objectives: Objectives) -> Check:
     took = {
         answer.replica_id: answer.first_token_seconds
         for answer in evidence.answers or ()
@@ -211,6 +235,11 @@ def _latency(evidence: ClusterEvidence, canary: Canary) -> Check:
     if (apart := find_apart(took, objective / 4)) is not None:
         said = f"{apart.name} is apart: its first token took {apart.value:.2f} s, its siblings' {apart.middle:.2f} s"
         return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
+    paces = {answer.replica_id: answer.between_tokens_seconds or 0.0 for answer in evidence.answers or ()}
+    dragging = max(paces, key=lambda replica: paces[replica])
+    if paces[dragging] > objectives.between_tokens_seconds:
+        said = f"{dragging} takes {paces[dragging]:.2f} s from token to token, more than "
+        return Check(CheckName.LATENCY, Verdict.DEGRADED, f"{said}{objectives.between_tokens_seconds:g} s")
     return Check(CheckName.LATENCY, Verdict.HEALTHY, f"the first token takes {middle:.2f} s")
 
 

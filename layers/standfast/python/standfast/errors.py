@@ -11,6 +11,7 @@
   * LeaseHeldError             the lease is held by an execution that runs and that the claim does not outrank
   * NoStandbyProvenError       no standby has fresh proof that it serves: the weights stay as they are
   * AutomationOffError       the switch is off: nothing is started or changed
+  * NoGoldenAnswerError        the replicas do not agree on golden answers: none is recorded
   * NotServingError            traffic was moved and the user path does not answer
   * NotConvergedError          desired and actual weights did not agree within the actuator's rounds
   * TransientError             may succeed when tried again
@@ -58,6 +59,10 @@ class LeaseHeldError(StandfastError):
 
 class NoStandbyProvenError(StandfastError):
     """No standby has fresh proof that it serves. The weights stay as they are."""
+
+
+class NoGoldenAnswerError(StandfastError):
+    """The replicas do not agree on golden answers. The message names who differs. Nothing was recorded."""
 
 
 class AutomationOffError(StandfastError):

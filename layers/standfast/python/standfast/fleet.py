@@ -78,6 +78,7 @@ RegionName = Annotated[str, Field(pattern=mends.REGION)]
 Identifier = Annotated[str, Field(pattern=mends.IDENTIFIER)]
 RuleArn = Annotated[str, Field(pattern=mends.RULE_ARN)]
 TargetGroupArn = Annotated[str, Field(pattern=mends.TARGET_GROUP_ARN)]
+SecretArn = Annotated[str, Field(pattern=mends.KEY_ARN)]
 
 
 class _Document(BaseModel):
@@ -91,6 +92,8 @@ class Canary(_Document):
     max_tokens: int = Field(default=2, ge=1, le=16, description="tokens asked for")
     first_token_seconds: float = Field(default=1.0, gt=0, le=2, description="slower than this is degraded")
     deadline_seconds: float = Field(default=1.5, gt=0, le=2, description="no whole answer by then is a failed probe")
+    # Kernels round otherwise in a batch of another size, those of quantized weights the more.
+    logprob_tolerance: float = Field(default=0.5, gt=0, le=5, description="nats between a logprob and its golden one")
 
     @model_validator(mode="after")
     def _deadline_is_last(self) -> Canary:
@@ -100,10 +103,12 @@ class Canary(_Document):
 
 
 class Model(_Document):
-    """What the clusters serve."""
+    """What the clusters serve. `version` is what probes.states says that an engine says; not compared where absent."""
 
     name: str = Field(min_length=1, max_length=200, description="as the engine lists it at /v1/models")
-    engine: Literal["vllm", "llama.cpp"]
+    engine: Literal["vllm", "sglang", "tgi", "llama.cpp", "openai"]
+    version: str | None = Field(default=None, min_length=1, max_length=200, description="as the engine says it")
+    api_key_secret_arn: SecretArn | None = Field(default=None, description="replicated to every Region of the fleet")
     canary: Canary = Canary()
 
 
@@ -141,6 +146,7 @@ class Objectives(_Document):
 
     error_rate: float = Field(default=0.05, gt=0, lt=1, description="share of answers 5xx above which it is degraded")
     window_seconds: int = Field(default=180, ge=60, le=900, description="over how long errors are counted")
+    between_tokens_seconds: float = Field(default=0.2, gt=0, le=2, description="slower from token to token is degraded")
     min_requests: int = Field(default=20, ge=1, description="fewer requests in the window say nothing")
 
 

@@ -36,6 +36,8 @@ class Outcome(StrEnum):
     BAD_ANSWER = "an answer that is no completion"
     WRONG_MODEL = "another model"
     SHED = "shed, told to come back later"
+    NONSENSE = "an answer that no healthy model gives"
+    DENIED = "the API key is refused"
 
 
 PASSED = frozenset({Outcome.ANSWERED, Outcome.SLOW})
@@ -48,7 +50,9 @@ class EndpointProbe:
     """One canary: a streaming completion of a few tokens, asked of a replica or through the entry.
 
     `progress` is the engine's counter of decoded work, read beside the canary once a replica is suspect; None when it
-    was not read or did not answer. `first_token_seconds` is None when no token came.
+    was not read or did not answer. `first_token_seconds` is None when no token came. `first_token` is its text,
+    `first_logprob` its natural logarithm of probability where it was asked for, `between_tokens_seconds` the mean time
+    from token to token, None below three tokens.
     """
 
     started_at: float
@@ -57,6 +61,9 @@ class EndpointProbe:
     detail: str = ""
     first_token_seconds: float | None = None
     progress: float | None = None
+    first_token: str | None = None
+    first_logprob: float | None = None
+    between_tokens_seconds: float | None = None
 
     @property
     def passed(self) -> bool:

@@ -13,6 +13,7 @@ REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
 _ARN: Final = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"
 RULE_ARN: Final = _ARN + r"listener-rule/app/.+$"
 TARGET_GROUP_ARN: Final = _ARN + r"targetgroup/.+$"
+KEY_ARN: Final = r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$"
 
 _MENDS: Final = {
     "missing": "is missing; add it",
@@ -24,6 +25,7 @@ _PATTERN_MENDS: Final = {
     IDENTIFIER: "is no identifier; use 2 to 32 of a-z, 0-9 and -, beginning with a letter and not ending with -",
     RULE_ARN: "is not the ARN of an Application Load Balancer's listener rule; copy it from the rule",
     TARGET_GROUP_ARN: "is not the ARN of a target group; copy it from the target group",
+    KEY_ARN: "is not the ARN of a secret; copy it from Secrets Manager, with the six characters at its end",
 }
 
 

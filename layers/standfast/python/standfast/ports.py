@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.checks import Traffic
+    from standfast.engine import EngineDescription
     from standfast.fleet import Canary, Entry, ReplicaAddress
     from standfast.health import EndpointProbe
     from standfast.lease import HolderState
@@ -78,13 +79,37 @@ class Prober(Protocol):
     """Questions to inference servers. Asynchronous, and never raises: what goes wrong is the probe's outcome."""
 
     async def ask(
-        self, url: str, model: str, canary: Canary, *, headers: Mapping[str, str] | None = None, progress: bool = False
+        self,
+        url: str,
+        model: str,
+        canary: Canary,
+        *,
+        headers: Mapping[str, str] | None = None,
+        progress: bool = False,
+        logprobs: bool = False,
+        nonce: str | None = None,
     ) -> EndpointProbe:
-        """One canary. `progress` reads the engine's progress counter beside it."""
+        """One canary. `progress` reads the engine's progress counter beside it.
+
+        `logprobs` demands a finite logprob of every token, where the engine is known to say them. A `nonce` before the
+        prompt makes the question the same each time, and demands logprobs of any engine; without one it is random.
+        """
+        ...
+
+    async def describe(self, url: str) -> EngineDescription:
+        """What the engine says of itself: its state, the model and version that it loaded, its metrics."""
         ...
 
     async def in_flight(self, url: str) -> int | None:
         """Requests that the engine is at work on or has queued; None when it does not say."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secrets Manager, as far as the engines' API key needs it."""
+
+    def read(self, arn: str) -> str:
+        """The secret's present text, perhaps five minutes old. Raises InvalidInputError when it is no key."""
         ...
 
 

@@ -9,12 +9,13 @@
 | CHECKS#, NODES#<cluster id> | the last assessment's five checks; what the nodes reported |
 | WATCH | the relay's generations |
 
-Incidents and what is remembered of faults have partitions of their own, `<scope>#INCIDENTS` and `<scope>#FAULTS`
-(fault_table), so that the watch's query stays small.
+Incidents, golden answers and what is remembered of faults have partitions of their own, `<scope>#INCIDENTS`,
+`<scope>#GOLDEN` (by model and version) and `<scope>#FAULTS` (fault_table), so that the watch's query stays small.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from standfast.aws.records import (
     applied_from_item,
     assessment_from_item,
     checked_from_item,
+    golden_from_item,
     nodes_from_item,
     replicas_from_item,
     scope_from_item,
@@ -42,13 +44,15 @@ if TYPE_CHECKING:
 
     from standfast.checks import Checked, NodeHealth
     from standfast.fleet import FleetConfig, ReplicaAddress
+    from standfast.golden import Golden
     from standfast.health import Assessment
     from standfast.lease import Lease
+    from standfast.stores import GoldenAnswers
     from standfast.traffic import Desired
 
 
 class ClusterTable(Table):
-    """ScopeStore, ConfigStore, EvidenceStore, WatchStore and IncidentStore on DynamoDB."""
+    """ScopeStore, ConfigStore, EvidenceStore, CheckStore, GoldenStore, WatchStore and IncidentStore on DynamoDB."""
 
     def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
         super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=3)))
@@ -173,6 +177,15 @@ class ClusterTable(Table):
         }
         self._put(self._region, "REPLICAS", {"clusters": clusters, "updated_at": now})
 
+    # GoldenStore
+
+    def read_golden(self, model: str, version: str | None) -> Sequence[Golden]:
+        return golden_from_item(self._get(f"{self._region}#GOLDEN", _golden_name(model, version)))
+
+    def write_golden(self, golden: GoldenAnswers) -> None:
+        item = {**asdict(golden), "answers": [asdict(answer) for answer in golden.answers]}
+        self._put(f"{self._region}#GOLDEN", _golden_name(golden.model, golden.version), item)
+
     # WatchStore
 
     def view(self) -> View:
@@ -234,3 +247,8 @@ class ClusterTable(Table):
 
     def record(self, incident: Incident) -> None:
         self._put(f"{self._region}#INCIDENTS", incident.incident_id, asdict(incident))
+
+
+def _golden_name(model: str, version: str | None) -> str:
+    """As JSON, so that no model's name and version can look like another's."""
+    return json.dumps([model, version])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.damping import History
 from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
+from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
 from standfast.stores import AppliedConfig, ScopeRecord, Sight, Switch
@@ -82,10 +84,10 @@ def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
 def applied_from_item(item: Mapping[str, Any]) -> AppliedConfig:
     """The configuration of a CONFIG item; its hash is checked."""
     with reading("CONFIG"):
-        config = FleetConfig.parse(json.loads(item["document"]))
-        if config.digest() != item["sha256"]:
+        # Of the text as it was written: a later release writes out defaults that this text does not name.
+        if hashlib.sha256(item["document"].encode()).hexdigest() != item["sha256"]:
             raise ValueError("its SHA-256 does not fit its text")
-        return AppliedConfig(version=item["version"], config=config)
+        return AppliedConfig(version=item["version"], config=FleetConfig.parse(json.loads(item["document"])))
 
 
 def switch_from_item(item: Mapping[str, Any] | None) -> Switch:
@@ -171,3 +173,14 @@ def replicas_from_item(item: Mapping[str, Any] | None) -> dict[str, Sequence[Rep
             cluster_id: [ReplicaAddress(entry["replica_id"], cluster_id, entry["url"]) for entry in entries]
             for cluster_id, entries in item["clusters"].items()
         }
+
+
+def golden_from_item(item: Mapping[str, Any] | None) -> tuple[Golden, ...]:
+    """The golden answers of an item of the golden partition; none when there is no item."""
+    if item is None:
+        return ()
+    with reading(f"golden answers of {item.get('model')}"):
+        return tuple(
+            Golden(each["nonce"], each["prompt"], each["first_token"], float(each["logprob"]))
+            for each in item["answers"]
+        )
