@@ -228,7 +228,8 @@ def test_a_real_table_of_every_field_is_read_without_an_error(path: Path) -> Non
         path.name.split("__")[0], False
     )
     assert (gpu.utilisation is None) == bool(gpu.mig)
-    assert (gpu.pstate in ("P0", "P2"), gpu.pcie_width, gpu.pcie_width_max) == (True, 16, 16)
+    assert gpu.pstate in ("P0", "P2", "P8")
+    assert (gpu.pcie_width, gpu.pcie_width_max) == (16, 16)
     assert dict(gpu.slowdown_microseconds or ()).keys() == COUNTED
     fabric = (None, None) if "geforce" in path.name else ("Completed", "Success")
     assert (gpu.fabric_state, gpu.fabric_status) == fabric

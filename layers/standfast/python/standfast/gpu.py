@@ -174,9 +174,9 @@ class _Found:
         return next((line.strip() for line in self.whole(step) or () if line.strip()), None)
 
     def listed(self) -> tuple[str, ...] | None:
-        """No device is an answer too. With any other exit, nvidia-smi may have listed some of them only."""
-        lines = self.whole("listed", NO_DEVICE, BAD_INFOROM)
-        return None if lines is None else read_listing(lines)
+        """No device is an answer only with its own exit; with another one, some of them may be missing."""
+        listed = read_listing(self.whole("listed", NO_DEVICE, BAD_INFOROM) or ())
+        return listed if listed or self.steps.get("listed") == NO_DEVICE else None
 
     def cuda(self) -> CudaStart | None:
         """A process that had to be ended has not started CUDA."""
