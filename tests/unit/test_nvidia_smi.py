@@ -156,6 +156,7 @@ def test_what_stands_beside_the_table_is_kept() -> None:
     [
         ("Unable to determine the device handle for GPU0000:CB:00.0: Unknown Error", "0000:cb:00"),
         ("Unable to determine the device handle for GPU 0: Unknown Error", "GPU 0"),
+        ("error getting device handle for index '6': Unknown Error", "GPU 6"),
         ("Unable to determine the device handle for GPU1: 0000:34:00.0: Unknown Error", "0000:34:00"),
         ("Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost.  Reboot the system", "0000:01:00"),
     ],

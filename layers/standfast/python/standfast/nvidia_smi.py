@@ -263,6 +263,7 @@ def _gpu(row: _Row) -> Gpu:
 
 
 def _named(message: str) -> str:
-    """The GPU in "Unable to determine the device handle for GPU0000:CB:00.0: Unknown Error"."""
-    rest = message.partition(_NO_HANDLE)[2].strip().removeprefix("GPU").strip()
-    return pci_address(rest) or f"GPU {rest.partition(':')[0].strip()}".rstrip()
+    """The GPU in "… the device handle for GPU0000:CB:00.0: Unknown Error" or "… device handle for index '6': …"."""
+    rest = message.partition(_NO_HANDLE)[2].strip().removeprefix("GPU").strip().removeprefix("index ")
+    number = rest.partition(":")[0].strip(" '")
+    return pci_address(rest) or f"GPU {number}".rstrip()
