@@ -165,6 +165,15 @@ def test_an_xid_is_found_with_its_time_and_old_ones_are_not(node: NodeShell) -> 
     assert xid.at == pytest.approx(time.time(), abs=30)
 
 
+def test_the_serial_number_that_the_driver_names_beside_an_xid_stays_on_the_node(node: NodeShell) -> None:
+    node.add_kernel_line("NVRM: GPU Board Serial Number: 1655512345678")
+    node.add_xid(79, "GPU has fallen off the bus.")
+    node.add_kernel_line(f"NVRM: GPU {node.pci(0)}.0: GPU serial number is 1655512345678.")
+    ran = node.run(QUICK, 30.0)
+    assert "1655512345678" not in ran.output
+    assert [xid.code for xid in parse_report(NODE, ran.output, NOW).xids] == [79]
+
+
 def test_where_there_is_no_journal_the_ring_buffer_is_read(node: NodeShell, tmp_path: Path) -> None:
     node.add_xid(79, "GPU has fallen off the bus.")
     (tmp_path / "bin").mkdir()
