@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from standfast.checks import NodeFinding
+from standfast.fault_finding import find_faults
+from standfast.fault_memory import FaultMemory
 from standfast.fleet import Automation, Detection, FleetConfig, ReplicaAddress, Role
+from standfast.gpu import NodeReport
 from standfast.health import Assessment, EndpointProbe, Outcome, Verdict
 from standfast.lease import Lease, Purpose
+from standfast.node_health import judge_node
 from standfast.stores import AppliedConfig, ScopeRecord, Switch, View
 from standfast.traffic import Desired, Weights
 
@@ -156,3 +161,9 @@ def assessment(
     """An assessment made just now."""
     passing = 0 if verdict is Verdict.UNHEALTHY else 4
     return Assessment(cluster_id, verdict, reason, passing, 4, assessed_at, since)
+
+
+def judged_node(report: NodeReport, expected_gpus: int | None = None, memory: FaultMemory | None = None) -> NodeFinding:
+    """The finding of a node by one report, with what was remembered of it before."""
+    faults, _, _ = find_faults(report, expected_gpus, memory or FaultMemory())
+    return judge_node(report, faults)

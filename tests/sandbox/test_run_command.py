@@ -19,10 +19,10 @@ from sandbox.aws.run_command import Invocation, RunCommand
 from sandbox.fleet.shell import NodeShell
 from standfast.aws.commands import NodeReportCommands
 from standfast.errors import AccessDeniedError, StandfastError, UnavailableError
-from standfast.gpu import judge_node, parse_report
+from standfast.gpu import parse_report
 from standfast.health import Verdict
 from standfast.node_reports import Collected
-from tests.builders import ACTIVE, NOW, STANDBY
+from tests.builders import ACTIVE, NOW, STANDBY, judged_node
 from tests.sandbox.conftest import TRUST, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ def test_every_node_of_a_cluster_answers_with_a_report_of_its_own(fleet: Fleet) 
             assert answer.text is not None, answer.reason
             report = parse_report(name, answer.text, NOW)
             assert report.boot_id == fleet.shells[name].boot_id()
-            verdicts[name] = judge_node(report, 1).verdict
+            verdicts[name] = judged_node(report, 1).verdict
     assert verdicts == {sick: Verdict.UNHEALTHY, well: Verdict.HEALTHY, other: Verdict.HEALTHY}
 
 

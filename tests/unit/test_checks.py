@@ -21,6 +21,7 @@ from standfast.checks import (
     node_limitation,
 )
 from standfast.engine import EngineState
+from standfast.fault_memory import FaultMemory
 from standfast.fleet import Canary, Objectives
 from standfast.health import Outcome, Verdict
 from standfast.node_health import NOT_ASKED, node_health
@@ -268,7 +269,9 @@ def test_a_cluster_is_proven_by_a_fresh_report_that_does_not_condemn_most_of_it(
 
 def test_a_node_that_cannot_be_asked_is_unknown_and_the_others_count() -> None:
     cut = NodeAnswer("=== standfast-node-report 1\n=== boot\n")
-    found = node_health(ACTIVE, {"i-1": cut, "i-2": NodeAnswer(None, "no answer yet")}, ["i-1", "i-3"], None, NOW)
+    found = node_health(
+        ACTIVE, {"i-1": cut, "i-2": NodeAnswer(None, "no answer yet")}, ["i-1", "i-3"], None, NOW, FaultMemory()
+    ).health
     assert [(node.instance_id, node.verdict) for node in found.nodes] == [
         ("i-1", Verdict.UNKNOWN),
         ("i-2", Verdict.UNKNOWN),

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standfast.errors import UnreadableReportError
-from standfast.gpu import NodeReport, judge_node, parse_report
+from standfast.gpu import NodeReport, parse_report
 from standfast.health import Verdict
-from tests.builders import NOW
+from tests.builders import NOW, judged_node
 
 NODE = "i-0a1b2c3d4e5f60718"
 BOOT = "7c1f8d52-0f4e-4c7c-9d1e-6f1f0b6f3a55"
@@ -50,7 +50,7 @@ def report(rows: str | None = None, log: str = "", **steps: tuple[int, str]) -> 
 def judged(
     rows: str | None = None, log: str = "", expected: int | None = 1, **steps: tuple[int, str]
 ) -> tuple[Verdict, str]:
-    judgement = judge_node(report(rows, log, **steps), expected)
+    judgement = judged_node(report(rows, log, **steps), expected)
     return judgement.verdict, judgement.reason
 
 
@@ -105,7 +105,7 @@ def test_any_text_is_a_report_that_can_be_judged_or_is_refused(lines: list[str])
     except UnreadableReportError as error:
         assert NODE in str(error)  # noqa: PT017 - any text may be the one or the other
     else:
-        assert judge_node(found, 4).reason
+        assert judged_node(found, 4).reason
 
 
 def test_a_step_that_failed_takes_nothing_from_the_others() -> None:
@@ -124,26 +124,26 @@ def test_a_node_whose_gpus_all_answer_is_healthy() -> None:
 
 
 def test_a_node_whose_gpus_are_fewer_than_expected_is_unhealthy() -> None:
-    assert judged(expected=4) == (Verdict.UNHEALTHY, "1 of 4 GPUs answer")
+    assert judged(expected=4) == (Verdict.UNHEALTHY, "reboot: 1 of 4 GPUs answer")
     assert judged(expected=None)[0] is Verdict.HEALTHY
 
 
 def test_a_lost_gpu_in_its_row_is_unhealthy() -> None:
     verdict, reason = judged(f"{row(0)}\n{row(1, memory='[GPU is lost]')}", expected=2)
     assert verdict is Verdict.UNHEALTHY
-    assert reason == "GPU 1 (0000:32:00) does not answer (memory.total: GPU is lost); 1 of 2 GPUs answer"
+    assert reason == "reboot: GPU 1 (0000:32:00) does not answer (memory.total: GPU is lost); 1 of 2 GPUs answer"
 
 
 def test_a_gpu_without_a_handle_is_unhealthy_though_no_table_came() -> None:
     said = "Unable to determine the device handle for GPU1: 0000:32:00.0: Unknown Error"
     verdict, reason = judged(gpus=(15, said))
     assert verdict is Verdict.UNHEALTHY
-    assert reason.endswith("; 0000:32:00 has fallen off the bus or cannot be reached")
+    assert "0000:32:00 has fallen off the bus or cannot be reached" in reason
 
 
 @pytest.mark.parametrize(("status", "said"), [(6, "nvidia-smi finds no GPU"), (9, "the NVIDIA driver is not loaded")])
 def test_a_node_without_a_gpu_or_a_driver_is_unhealthy(status: int, said: str) -> None:
-    assert judged(gpus=(status, "as nvidia-smi says it")) == (Verdict.UNHEALTHY, said)
+    assert judged(gpus=(status, "as nvidia-smi says it")) == (Verdict.UNHEALTHY, f"reboot: {said}")
 
 
 def test_a_gpu_off_the_bus_without_an_xid_is_unhealthy() -> None:
@@ -168,7 +168,7 @@ def test_missing_evidence_is_unknown_and_says_what_is_missing(status: int, said:
 
 def test_a_report_that_found_another_one_running_is_unknown() -> None:
     answer = "=== standfast-node-report 1\n=== lock\n\n=== lock exit 1\n=== end\n"
-    judgement = judge_node(parse_report(NODE, answer, NOW), 4)
+    judgement = judged_node(parse_report(NODE, answer, NOW), 4)
     assert judgement.verdict is Verdict.UNKNOWN
     assert "another report was still running" in judgement.reason
 
@@ -177,20 +177,27 @@ def test_a_table_without_a_gpu_is_unknown() -> None:
     assert judged(gpus=(0, HEADER)) == (Verdict.UNKNOWN, "nothing is known of the GPUs; nvidia-smi lists no GPU")
 
 
-@pytest.mark.parametrize(("code", "action"), [(79, "reboot"), (95, "reset"), (48, "reset"), (119, "reset")])
+@pytest.mark.parametrize(("code", "action"), [(79, "reboot"), (95, "reset GPU"), (48, "reset GPU"), (119, "reset GPU")])
 def test_an_xid_condemns_by_nvidias_action(code: int, action: str) -> None:
     verdict, reason = judged(log=line(code, "pid=1, as it says"))
     assert verdict is Verdict.UNHEALTHY
-    assert reason == f"Xid {code} on 0000:31:00 (pid=1, as it says): NVIDIA says {action}"
+    assert reason.startswith(f"{action}: Xid {code} on 0000:31:00 (pid=1, as it says): ")
 
 
 def test_an_xid_condemns_though_nvidia_smi_hangs() -> None:
     assert judged(log=line(79), gpus=HUNG)[0] is Verdict.UNHEALTHY
 
 
-@pytest.mark.parametrize("code", [13, 31, 43, 45, 999])
-def test_an_xid_of_an_application_says_nothing_of_the_node(code: int) -> None:
+@pytest.mark.parametrize("code", [43, 45])
+def test_an_xid_that_nvidia_ignores_says_nothing_of_the_node(code: int) -> None:
     assert judged(log=line(code))[0] is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("code", [13, 31, 94, 999])
+def test_an_xid_whose_process_is_gone_or_that_nobody_knows_is_watched_for_an_hour(code: int) -> None:
+    assert judged(log=line(code))[0] is Verdict.DEGRADED
+    an_hour_ago = line(code).replace(f"{NOW:.6f}", f"{NOW - 3601:.6f}")
+    assert judged(log=an_hour_ago)[0] is Verdict.HEALTHY
 
 
 def test_the_drivers_verdict_acquits_and_condemns() -> None:
@@ -210,7 +217,7 @@ def test_the_recovery_action_in_the_table_counts_without_a_kernel_line(action: s
 def test_a_row_that_cannot_be_remapped_any_more_wants_another_gpu() -> None:
     assert judged(row(failure="Yes")) == (
         Verdict.UNHEALTHY,
-        "GPU 0 (0000:31:00) could not remap a row: NVIDIA says replace",
+        "replace: GPU 0 (0000:31:00) could not remap a row of its memory",
     )
 
 
@@ -248,4 +255,4 @@ def test_the_worst_of_several_is_the_verdict_and_many_reasons_are_cut_short() ->
     verdict, reason = judged(rows, expected=8)
     assert verdict is Verdict.UNHEALTHY
     assert reason.count("could not remap") == 5
-    assert reason.endswith("; and 3 more")
+    assert reason.endswith("; and 11 more")

@@ -1,14 +1,16 @@
-"""The table of nvidia-smi: None is what it does not say, and an error is never zero."""
+"""The tables of nvidia-smi: None is what it does not say, and an error is never zero."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.nvidia_smi import Gpu, read_table
+from standfast.nvidia_smi import Gpu, GpuProcess, read_apps, read_listing, read_table
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "nvidia-smi"
 """Real captures, where somebody has them."""
@@ -36,9 +38,22 @@ GOOD = {
     "remapped_rows.failure": "No",
     "clocks_event_reasons.hw_slowdown": "Not Active",
     "clocks_event_reasons.sw_power_cap": "Active",
+    "clocks_event_reasons_counters.sw_power_cap [us]": "120416 us",
+    "clocks_event_reasons_counters.hw_thermal_slowdown [us]": "0 us",
     "mig.mode.current": "Disabled",
     "gpu_recovery_action": "None",
+    "pstate": "P0",
+    "pcie.link.gen.current": "5",
+    "pcie.link.gen.max": "5",
+    "pcie.link.width.current": "8",
+    "pcie.link.width.max": "16",
+    "fabric.state": "Completed",
+    "fabric.status": "Success",
+    "ecc.mode.current": "Enabled",
 }
+APPS = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]"
+COUNTED = {"hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown", "sw_power_cap", "sync_boost"}
+"""The reasons that the driver counts: there is no counter of hw_slowdown."""
 
 
 def table(*rows: dict[str, str]) -> list[str]:
@@ -61,7 +76,9 @@ def test_a_row_is_read_by_the_names_of_its_columns() -> None:
             index=0, uuid=UUID, name="NVIDIA H200", pci="0000:83:00", temperature=52.0, power=627.4, utilisation=100.0,
             memory_used=32362.0, memory_total=143771.0, ecc_volatile=0, ecc_aggregate=2, retired_pages=None,
             retirement_pending=None, remapped_rows=4, remapping_pending=True, remapping_failed=False,
-            slowdowns=("sw_power_cap",), recovery_action="None", mig=False,
+            slowdowns=("sw_power_cap",), recovery_action="None", mig=False, pstate="P0", pcie_gen=5, pcie_gen_max=5,
+            pcie_width=8, pcie_width_max=16, fabric_state="Completed", fabric_status="Success", ecc_mode=True,
+            slowdown_microseconds=(("hw_thermal_slowdown", 0), ("sw_power_cap", 120416)),
         ),
     )  # fmt: skip
     assert (found.driver, found.messages, found.lost) == ("590.48.01", (), ())
@@ -76,8 +93,14 @@ def test_the_order_of_the_columns_and_their_units_do_not_matter() -> None:
 @pytest.mark.parametrize("said", ["[N/A]", "N/A", "[Not Supported]", "[Insufficient Permissions]", "",
                                   "[Requested functionality has been deprecated]"])  # fmt: skip
 def test_what_a_gpu_does_not_have_is_none_and_no_error(said: str) -> None:
-    gpu = read(utilization_gpu=said, ecc_errors_uncorrected_volatile_total=said, gpu_recovery_action=said)
+    gpu = read(
+        utilization_gpu=said, ecc_errors_uncorrected_volatile_total=said, gpu_recovery_action=said,
+        pcie_link_width_current=said, fabric_state=said, ecc_mode_current=said,
+        clocks_event_reasons_counters_sw_power_cap=said,
+    )  # fmt: skip
     assert (gpu.utilisation, gpu.ecc_volatile, gpu.recovery_action) == (None, None, None)
+    assert (gpu.pcie_width, gpu.fabric_state, gpu.ecc_mode) == (None, None, None)
+    assert gpu.slowdown_microseconds == (("hw_thermal_slowdown", 0),)
     assert (gpu.errors, gpu.lost) == ((), False)
 
 
@@ -87,6 +110,15 @@ def test_an_error_is_none_and_is_said_and_is_never_zero(said: str) -> None:
     assert gpu.ecc_volatile is None
     assert gpu.errors == (f"ecc.errors.uncorrected.volatile.total: {said.strip('[]')}",)
     assert not gpu.lost
+
+
+def test_an_error_in_a_counter_of_slowdowns_is_not_zero_microseconds() -> None:
+    gpu = read(
+        clocks_event_reasons_counters_sw_power_cap="[Unknown Error]",
+        clocks_event_reasons_counters_hw_thermal_slowdown="ERR!",
+    )
+    assert gpu.slowdown_microseconds is None
+    assert len(gpu.errors) == 2
 
 
 @pytest.mark.parametrize("said", ["[GPU is lost]", "[GPU requires reset]"])
@@ -124,6 +156,7 @@ def test_what_stands_beside_the_table_is_kept() -> None:
     [
         ("Unable to determine the device handle for GPU0000:CB:00.0: Unknown Error", "0000:cb:00"),
         ("Unable to determine the device handle for GPU 0: Unknown Error", "GPU 0"),
+        ("error getting device handle for index '6': Unknown Error", "GPU 6"),
         ("Unable to determine the device handle for GPU1: 0000:34:00.0: Unknown Error", "0000:34:00"),
         ("Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost.  Reboot the system", "0000:01:00"),
     ],
@@ -131,6 +164,47 @@ def test_what_stands_beside_the_table_is_kept() -> None:
 def test_a_gpu_without_a_handle_is_lost_by_name(line: str, name: str) -> None:
     found = read_table([line])
     assert (found.gpus, found.lost) == ((), (name,))
+
+
+def test_the_listing_has_the_gpus_and_not_their_divisions() -> None:
+    lines = [
+        f"GPU 0: NVIDIA H100 80GB HBM3 (UUID: {UUID})",
+        "  MIG 1g.10gb     Device  0: (UUID: MIG-1f2c1a80-5d0e-5a3c-9d3e-4d7e4f0b6a11)",
+        "GPU 12: An odd (name) (UUID: GPU-1)",
+        "Unable to determine the device handle for gpu 0000:34:00.0: GPU is lost.",
+        "No devices found.",
+    ]
+    assert read_listing(lines) == (UUID, "GPU-1")
+
+
+def test_who_holds_memory_is_read_whatever_the_name_is() -> None:
+    lines = [
+        APPS,
+        f"{UUID}, 4711, VLLM::EngineCore, 20730 MiB",
+        f"{UUID}, 12, a, b, and c, 6 MiB",
+        f"{UUID}, 13, {'x' * 90}, [N/A]",
+        f"{UUID}, [Insufficient Permissions], [Insufficient Permissions], [Insufficient Permissions]",
+        "half, a, row",
+        "",
+    ]
+    assert read_apps(lines) == (
+        GpuProcess(UUID, 4711, "VLLM::EngineCore", 20730.0),
+        GpuProcess(UUID, 12, "a, b, and c", 6.0),
+        GpuProcess(UUID, 13, "x" * 40, None),
+        GpuProcess(UUID, None, "[Insufficient Permissions]", None),
+    )
+
+
+def test_a_listing_of_no_process_is_told_from_none() -> None:
+    assert read_apps([APPS]) == ()
+    assert read_apps([]) is None
+    assert read_apps(['Field "gpu_uuid" is not a valid field to query.']) is None
+
+
+@given(st.lists(st.text(max_size=60) | st.from_regex(r"GPU-1, [0-9a-e.]{1,9}, .{0,20}, [0-9]{1,9} MiB"), max_size=12))
+def test_no_listing_is_too_strange(lines: list[str]) -> None:
+    assert all(uuid.startswith("GPU-") for uuid in read_listing(lines))
+    assert len(read_apps([APPS, *lines]) or ()) <= len(lines)
 
 
 @given(
@@ -155,16 +229,37 @@ def test_a_real_table_of_every_field_is_read_without_an_error(path: Path) -> Non
         path.name.split("__")[0], False
     )
     assert (gpu.utilisation is None) == bool(gpu.mig)
+    assert gpu.pstate in ("P0", "P2", "P8")
+    assert (gpu.pcie_width, gpu.pcie_width_max) == (16, 16)
+    assert dict(gpu.slowdown_microseconds or ()).keys() == COUNTED
+    fabric = (None, None) if "geforce" in path.name else ("Completed", "Success")
+    assert (gpu.fabric_state, gpu.fabric_status) == fabric
+    assert gpu.ecc_mode is (None if "geforce" in path.name else True)
     assert str(found.driver) in path.name
     assert (found.messages, found.lost) == ((), ())
 
 
+def fields(tier: str) -> set[str]:
+    """What the document asks nvidia-smi for in one of its tiers: bash itself puts the list together."""
+    text = (Path(__file__).parents[2] / "documents" / "node_report.yaml").read_text()
+    names = "basic|usual|slow|counted|older|recent|newest"
+    lines = [line.strip() for line in text.splitlines() if re.match(rf"\s*({names})=", line)]
+    script = "\n".join([*lines, f'echo "${tier}"'])
+    ran = subprocess.run(["/bin/bash", "-euc", script], capture_output=True, text=True, check=True)
+    return set(ran.stdout.strip().split(","))
+
+
+def test_no_tier_asks_for_what_identifies_a_board_and_every_column_is_asked_for() -> None:
+    newest = fields("newest")
+    assert {name.partition(" [")[0] for name in GOOD} <= newest
+    assert fields("basic") < fields("usual") < fields("older")
+    assert fields("usual") < fields("recent") < newest
+    assert not any("serial" in name for name in newest)
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the captures are not here")
-def test_every_field_that_the_document_asks_a_new_driver_for_is_one_that_drivers_know() -> None:
-    document = (Path(__file__).parents[2] / "documents" / "node_report.yaml").read_text()
-    names = {name.partition(" [")[0] for name in GOOD}
-    for path in SAMPLES.glob("nvidia-h*help-query-gpu.txt"):
-        known = path.read_text()
-        for name in names:
-            assert f'"{name}"' in known, (path.name, name)
-            assert name.rpartition(".")[2] in document
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*help-query-gpu.txt")), ids=lambda path: path.stem)
+def test_every_field_that_the_document_asks_for_is_one_that_drivers_know(path: Path) -> None:
+    known = set(re.findall(r'"([\w.]+)"', path.read_text()))
+    for tier in ("newest", "recent", "older", "basic"):
+        assert fields(tier) <= known, tier

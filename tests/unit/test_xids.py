@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.xids import Advice, Xid, advice, pci_address, read_kernel_log, recovery_advice, standing
+from standfast.xids import Action, Xid, entry, pci_address, read_kernel_log, recovery_wanted, standing, wanted
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "kernel-log"
 """Real captures, where somebody has them."""
@@ -101,57 +101,58 @@ def test_a_switchs_error_is_not_a_gpus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "wanted"),
+    ("code", "expected"),
     [
-        (13, Advice.NOTHING),
-        (31, Advice.NOTHING),
-        (43, Advice.NOTHING),
-        (45, Advice.NOTHING),
-        (63, Advice.WATCH),
-        (74, Advice.WATCH),
-        (94, Advice.WATCH),
-        (46, Advice.RESET),
-        (48, Advice.RESET),
-        (64, Advice.RESET),
-        (95, Advice.RESET),
-        (109, Advice.RESET),
-        (119, Advice.RESET),
-        (140, Advice.RESET),
-        (79, Advice.REBOOT),
-        (151, Advice.REBOOT),
-        (999, Advice.NOTHING),
+        (13, Action.RESTART_ENGINE),
+        (31, Action.RESTART_ENGINE),
+        (43, Action.IGNORE),
+        (45, Action.IGNORE),
+        (63, Action.WATCH),
+        (74, Action.WATCH),
+        (94, Action.RESTART_ENGINE),
+        (46, Action.RESET_GPU),
+        (48, Action.RESET_GPU),
+        (64, Action.RESET_GPU),
+        (95, Action.RESET_GPU),
+        (109, Action.RESET_GPU),
+        (119, Action.RESET_GPU),
+        (140, Action.RESET_GPU),
+        (79, Action.REBOOT),
+        (151, Action.REBOOT),
+        (999, Action.WATCH),
     ],
 )
-def test_an_xid_has_the_action_of_nvidias_catalogue(code: int, wanted: Advice) -> None:
-    assert advice(xid(code)) is wanted
+def test_an_xid_has_the_action_of_nvidias_catalogue(code: int, expected: Action) -> None:
+    assert wanted(xid(code)) is expected
 
 
 @pytest.mark.parametrize(
-    ("action", "wanted"),
+    ("action", "expected"),
     [
-        ("None", Advice.NOTHING),
-        ("GPU Reset Required", Advice.RESET),
-        ("Reset", Advice.RESET),
-        ("Drain and Reset", Advice.RESET),
-        ("Node Reboot Required", Advice.REBOOT),
-        ("Reboot", Advice.REBOOT),
-        ("Drain P2P", Advice.WATCH),
-        ("Recover IMEX Domain", Advice.WATCH),
+        ("None", Action.IGNORE),
+        ("GPU Reset Required", Action.RESET_GPU),
+        ("Reset", Action.RESET_GPU),
+        ("Drain and Reset", Action.RESET_GPU),
+        ("Node Reboot Required", Action.REBOOT),
+        ("Reboot", Action.REBOOT),
+        ("Drain P2P", Action.WATCH),
+        ("Recover IMEX Domain", Action.WATCH),
     ],
 )
-def test_the_drivers_recovery_action_is_understood_as_it_is_spelled(action: str, wanted: Advice) -> None:
-    assert recovery_advice(action) is wanted
-    assert advice(xid(154, f"GPU recovery action changed from 0x0 (None) to 0x1 ({action})")) is wanted
+def test_the_drivers_recovery_action_is_understood_as_it_is_spelled(action: str, expected: Action) -> None:
+    assert recovery_wanted(action) is expected
+    assert wanted(xid(154, f"GPU recovery action changed from 0x0 (None) to 0x1 ({action})")) is expected
 
 
 def test_a_154_that_was_cut_is_watched() -> None:
-    assert advice(xid(154, "(")) is Advice.WATCH
+    assert wanted(xid(154, "(")) is Action.WATCH
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("Fatal, Link 30", Advice.RESET), ("Non-fatal, Link 30", Advice.WATCH),
-                                              ("Severity 1", Advice.WATCH)])  # fmt: skip
-def test_a_fatal_error_of_a_switch_wants_a_reset(text: str, wanted: Advice) -> None:
-    assert advice(xid(20034, text, switch=True)) is wanted
+@pytest.mark.parametrize(("text", "expected"), [("Fatal, Link 30", Action.RESET_GPU),
+                                                ("Non-fatal, Link 30", Action.WATCH),
+                                                ("Severity 1", Action.WATCH)])  # fmt: skip
+def test_a_fatal_error_of_a_switch_wants_a_reset(text: str, expected: Action) -> None:
+    assert wanted(xid(20034, text, switch=True)) is expected
 
 
 def test_the_drivers_verdict_outranks_what_came_before_it() -> None:
@@ -176,7 +177,7 @@ def test_a_verdict_is_of_one_gpu_only() -> None:
 def test_no_line_of_a_kernel_is_too_strange(lines: list[str]) -> None:
     found = read_kernel_log(lines)
     assert len(standing(found.xids)) <= len(found.xids) <= len(lines)
-    assert all(advice(each) in Advice for each in found.xids)
+    assert all(wanted(each) in Action for each in found.xids)
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the captures are not here")
@@ -190,3 +191,14 @@ def test_real_kernel_logs_are_read() -> None:
     for name, log in logs.items():
         told = [line for line in (SAMPLES / name).read_text().splitlines() if "Xid (" in line]
         assert len(log.xids) >= 0.6 * len(set(told)), name  # some were made up by test writers to be no Xid
+
+
+def test_every_xid_in_use_says_what_it_means_for_inference() -> None:
+    found = {code: entry(code) for code in range(1, 173)}
+    assert sum(each is not None for each in found.values()) == 109
+    assert all(each.description and each.meaning and each.inference for each in found.values() if each)
+
+
+def test_an_xid_names_its_process() -> None:
+    assert xid(94, "pid=2024380, name=vllm, Contained error").pid == 2024380
+    assert xid(79, "pid='<unknown>', name=<unknown>, GPU has fallen off the bus.").pid is None

@@ -1,12 +1,14 @@
-"""The table of `nvidia-smi --query-gpu=… --format=csv`, read by the names of its columns.
+"""What nvidia-smi prints: the tables of `--query-gpu` and `--query-compute-apps`, read by column name, and its `-L`.
 
 What nvidia-smi does not say is None, never zero: `[N/A]` means that the GPU has no such thing (MIG turns many fields
-into it), while `[GPU is lost]`, `[Unknown Error]` and `ERR!` are errors. Fields: `nvidia-smi --help-query-gpu`.
+into it), while `[GPU is lost]`, `[Unknown Error]` and `ERR!` are errors. Fields:
+`nvidia-smi --help-query-gpu` and `--help-query-compute-apps`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +40,9 @@ _SLOWDOWNS: Final = (
     "sw_power_cap",
     "sync_boost",
 )
+_NAME_LENGTH: Final = 40
+_APP_CELLS: Final = 3  # pid, name, memory
+_LISTED: Final = re.compile(r"GPU \d{1,4}: .*\(UUID: (GPU-[0-9A-Za-z-]{1,64})\)")
 _NO_HANDLE: Final = "device handle for"
 
 
@@ -46,8 +51,10 @@ class Gpu:
     """One row. None is not said. Memory in MiB, power in W, utilisation in %, temperature in °C.
 
     `pci` is as `standfast.xids.pci_address` writes it. ECC counts are of uncorrected errors, since the driver was
-    loaded and in the GPU's life. `slowdowns` names what slows the clocks now. `errors` holds each field that could not
-    be read with what stands there; `lost` says that the GPU itself does not answer.
+    loaded and in the GPU's life. `slowdowns` names what slows the clocks now, `slowdown_microseconds` for how long each
+    reason has since the driver was loaded. `pcie_width` is in lanes; it and `pcie_gen` may be lower while the GPU idles
+    (`pstate` P8 and above). `errors` holds each field that could not be read with what stands there; `lost` says that
+    the GPU itself does not answer.
     """
 
     index: int | None
@@ -69,6 +76,15 @@ class Gpu:
     slowdowns: tuple[str, ...] | None = None
     recovery_action: str | None = None
     mig: bool | None = None
+    pstate: str | None = None
+    pcie_gen: int | None = None
+    pcie_gen_max: int | None = None
+    pcie_width: int | None = None
+    pcie_width_max: int | None = None
+    slowdown_microseconds: tuple[tuple[str, int], ...] | None = None
+    fabric_state: str | None = None
+    fabric_status: str | None = None
+    ecc_mode: bool | None = None
     errors: tuple[str, ...] = ()
     lost: bool = False
 
@@ -90,6 +106,19 @@ class Table:
     lost: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that holds memory of a GPU, in MiB. `pid` None: something holds it, and nvidia-smi may not say what.
+
+    `gpu_uuid` is what nvidia-smi says: on a GPU that is divided (MIG) it may be the division's.
+    """
+
+    gpu_uuid: str
+    pid: int | None
+    name: str
+    memory: float | None
+
+
 def read_table(lines: Iterable[str]) -> Table:
     """The table in what nvidia-smi wrote, and the lines beside it. Without a header there are no GPUs."""
     header: tuple[str, ...] = ()
@@ -108,6 +137,26 @@ def read_table(lines: Iterable[str]) -> Table:
             messages.append(line)
     lost = [_named(message) for message in messages if _NO_HANDLE in message]
     return Table(tuple(gpus), drivers[0] if drivers else None, tuple(messages), tuple(dict.fromkeys(lost)))
+
+
+def read_listing(lines: Iterable[str]) -> tuple[str, ...]:
+    """The UUIDs of the GPUs in `nvidia-smi -L`, without their divisions (MIG)."""
+    return tuple(found[1] for line in lines if (found := _LISTED.match(line)) is not None)
+
+
+def read_apps(lines: Iterable[str]) -> tuple[GpuProcess, ...] | None:
+    """The processes in `--query-compute-apps=gpu_uuid,pid,process_name,used_memory`. None without that header."""
+    header, *rows = [line.strip() for line in lines if line.strip()] or [""]
+    if not header.startswith("gpu_uuid, pid, process_name, "):
+        return None
+    found = []
+    for line in rows:
+        uuid, *cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) >= _APP_CELLS and uuid.startswith(("GPU-", "MIG-")):
+            row = _Row({"pid": cells[0], "memory": cells[-1]})
+            name = ", ".join(cells[1:-1])  # there may be commas in a name
+            found.append(GpuProcess(uuid, row.count("pid"), name[:_NAME_LENGTH], row.number("memory")))
+    return tuple(found)
 
 
 def _header(cells: list[str]) -> tuple[str, ...]:
@@ -171,6 +220,11 @@ class _Row:
             return None
         return tuple(name for name, text in said.items() if text == "Active")
 
+    def slowdown_microseconds(self) -> tuple[tuple[str, int], ...] | None:
+        """The counters that are said, by reason. There is none of hw_slowdown."""
+        said = ((name, self.count(f"clocks_event_reasons_counters.{name}")) for name in _SLOWDOWNS)
+        return tuple((name, value) for name, value in said if value is not None) or None
+
 
 def _gpu(row: _Row) -> Gpu:
     lost = any(cell.lower() in _LOST for cell in row.cells.values())
@@ -194,12 +248,22 @@ def _gpu(row: _Row) -> Gpu:
         slowdowns=row.slowdowns(),
         recovery_action=row.text("gpu_recovery_action"),
         mig=row.flag("mig.mode.current"),
+        pstate=row.text("pstate"),
+        pcie_gen=row.count("pcie.link.gen.current"),
+        pcie_gen_max=row.count("pcie.link.gen.max"),
+        pcie_width=row.count("pcie.link.width.current"),
+        pcie_width_max=row.count("pcie.link.width.max"),
+        slowdown_microseconds=row.slowdown_microseconds(),
+        fabric_state=row.text("fabric.state"),
+        fabric_status=row.text("fabric.status"),
+        ecc_mode=row.flag("ecc.mode.current"),
         errors=tuple(dict.fromkeys(row.errors)),
         lost=lost or any(error.startswith(f"{name}: ") for error in row.errors for name in _VITAL),
     )
 
 
 def _named(message: str) -> str:
-    """The GPU in "Unable to determine the device handle for GPU0000:CB:00.0: Unknown Error"."""
-    rest = message.partition(_NO_HANDLE)[2].strip().removeprefix("GPU").strip()
-    return pci_address(rest) or f"GPU {rest.partition(':')[0].strip()}".rstrip()
+    """The GPU in "… the device handle for GPU0000:CB:00.0: Unknown Error" or "… device handle for index '6': …"."""
+    rest = message.partition(_NO_HANDLE)[2].strip().removeprefix("GPU").strip().removeprefix("index ")
+    number = rest.partition(":")[0].strip(" '")
+    return pci_address(rest) or f"GPU {number}".rstrip()
