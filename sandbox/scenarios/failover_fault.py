@@ -100,6 +100,7 @@ def _row(region: SandboxRegion, task: str, kind: FaultKind) -> Row:
         payload = {
             "mode": "failover",
             "scope_id": region.name,
+            "incident_id": f"{region.name}-{task}-{kind.name.lower()}",  # one each: of one incident people hear once
             "failed_cluster_id": region.primary,
             "reason": f"{task} meets: {kind}",
         }
