@@ -128,6 +128,15 @@ def test_progress_before_the_last_probes_does_not_hide_a_wedge() -> None:
     assert judge_replica(history, limits(), NOW).verdict is Verdict.UNHEALTHY
 
 
+def test_engines_that_refuse_our_key_are_unknown_and_never_dead() -> None:
+    """A key that was rotated is no reason to leave a cluster that serves its users."""
+    denied = probes(*[Outcome.DENIED] * 6)
+    judged = judge_replica(denied, limits(), NOW)
+    assert (judged.verdict, judged.reason.partition(":")[0]) == (Verdict.UNKNOWN, "the API key is refused")
+    refused = Evidence({"r0": denied, "r1": denied}, denied)
+    assert assess(ACTIVE, refused, 2, limits(), NOW).verdict is Verdict.UNKNOWN
+
+
 @pytest.mark.parametrize("outcome", [Outcome.WRONG_MODEL, Outcome.BAD_ANSWER, Outcome.REFUSED])
 def test_progress_does_not_excuse_wrong_answers(outcome: Outcome) -> None:
     """An engine that serves another model is busy too: its counter moves with every wrong answer."""

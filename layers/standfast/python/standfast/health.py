@@ -127,6 +127,8 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
         return Judgement(Verdict.DEGRADED, f"the first token came late{took}")
     if last.passed:
         return Judgement(Verdict.HEALTHY, "the canary was answered")
+    if last.outcome is Outcome.DENIED:
+        return Judgement(Verdict.UNKNOWN, f"{_outcome(last)}: it answers, and what it serves nobody can say")
     failed = _failed_in_a_row(fresh)
     said = f"{min(len(failed), limits.failures)} of {limits.failures} probes failed: {_outcome(last)}"
     if len(failed) < limits.failures:
