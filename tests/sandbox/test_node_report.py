@@ -141,19 +141,19 @@ def test_a_gpu_that_is_lost_without_a_word_condemns_its_node(node: NodeShell) ->
     node.set_field(1, "memory.total", LOST)
     assert judged(node) == (
         Verdict.UNHEALTHY,
-        "GPU 1 (0000:32:00) does not answer (memory.total: GPU is lost); 3 of 4 GPUs answer",
+        "reboot: GPU 1 (0000:32:00) does not answer (memory.total: GPU is lost); 3 of 4 GPUs answer",
     )
 
 
 def test_a_gpu_that_is_not_there_is_missed(node: NodeShell) -> None:
     node.remove_gpu(3)
-    assert judged(node) == (Verdict.UNHEALTHY, "3 of 4 GPUs answer")
+    assert judged(node) == (Verdict.UNHEALTHY, "reboot: 3 of 4 GPUs answer")
 
 
 def test_a_node_without_any_gpu_says_so(node: NodeShell) -> None:
     for index in range(4):
         node.remove_gpu(index)
-    assert judged(node) == (Verdict.UNHEALTHY, "nvidia-smi finds no GPU")
+    assert judged(node) == (Verdict.UNHEALTHY, "reboot: nvidia-smi finds no GPU")
 
 
 def test_an_xid_is_found_with_its_time_and_old_ones_are_not(node: NodeShell) -> None:

@@ -256,7 +256,7 @@ def test_a_stale_write_to_the_rule_is_put_back_and_a_hand_edit_is_left_alone(reg
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model": {"name": "x", "engine": "tgi"}}, "model.engine"),
+        ({"model": {"name": "x", "engine": "mlc"}}, "model.engine"),
         ({"regions": {}}, "regions"),
         ({"clusters": "nonsense"}, "clusters is not a known field"),
     ],
