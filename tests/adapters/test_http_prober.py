@@ -15,7 +15,9 @@ from standfast.health import EndpointProbe, Outcome
 from standfast.probes.http import ANSWER_BYTES, ANSWER_EVENTS, METRICS_SECONDS, HttpProber
 
 MODEL = "tiny"
-CANARY = Canary(first_token_seconds=0.2, deadline_seconds=0.5)
+CANARY = Canary(first_token_seconds=1.5, deadline_seconds=2.0)
+"""Patient: what is not about deadlines meets none on a machine that is busy."""
+IMPATIENT = Canary(first_token_seconds=0.2, deadline_seconds=0.5)
 EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 DONE = b"data: [DONE]\n\n"
 METRICS = "llamacpp:n_decode_total 42\nllamacpp:requests_processing 2\nllamacpp:requests_deferred 1\n"
@@ -121,7 +123,7 @@ def test_an_answer_in_time_is_answered() -> None:
     probe = ask(sends(EVENT_STREAM, event("Paris"), event(""), DONE))
     assert (probe.outcome, probe.detail, probe.progress) == (Outcome.ANSWERED, "", None)
     assert probe.first_token_seconds is not None
-    assert 0 < probe.first_token_seconds <= 0.2
+    assert 0 < probe.first_token_seconds <= CANARY.first_token_seconds
     assert before <= probe.started_at <= probe.ended_at <= time.time() + 1
 
 
@@ -147,7 +149,8 @@ def test_the_canary_is_a_greedy_streaming_completion_with_a_nonce() -> None:
 
 
 def test_a_late_first_token_is_slow() -> None:
-    probe = ask(sends(EVENT_STREAM, 0.25, event(), DONE))
+    late = Canary(first_token_seconds=0.2, deadline_seconds=2.0)
+    probe = ask(sends(EVENT_STREAM, 0.25, event(), DONE), canary=late)
     assert probe.outcome is Outcome.SLOW
     assert probe.first_token_seconds is not None
     assert probe.first_token_seconds >= 0.25
@@ -169,14 +172,14 @@ def test_a_port_where_nobody_listens_is_refused() -> None:
         sends(30.0),
         sends(EVENT_STREAM, 30.0),
         sends(EVENT_STREAM, event(), 30.0),
-        sends(EVENT_STREAM, *[part for _ in range(40) for part in (b": still here\n\n", 0.05)]),
+        sends(EVENT_STREAM, *[part for _ in range(600) for part in (b": still here\n\n", 0.05)]),
     ],
     ids=["never answers", "no token", "stops half way", "keeps alive"],
 )
 def test_the_deadline_ends_a_probe_whatever_is_still_coming(answer: Answer) -> None:
-    probe = ask(answer)
+    probe = ask(answer, canary=IMPATIENT)
     assert (probe.outcome, probe.detail) == (Outcome.TIMED_OUT, "0.5 s")
-    assert 0.45 <= probe.ended_at - probe.started_at <= 1.5
+    assert 0.45 <= probe.ended_at - probe.started_at <= 10  # not the 30 s, nor for as long as it is kept alive
 
 
 def test_a_server_that_does_not_accept_is_timed_out() -> None:
@@ -187,7 +190,7 @@ def test_a_server_that_does_not_accept_is_timed_out() -> None:
             await asyncio.sleep(30)
 
         async with serving(stopped) as url:
-            return await HttpProber("llama.cpp").ask(url, MODEL, CANARY, progress=True)
+            return await HttpProber("llama.cpp").ask(url, MODEL, IMPATIENT, progress=True)
 
     probe = asyncio.run(asked())
     assert (probe.outcome, probe.progress) == (Outcome.TIMED_OUT, None)
@@ -355,6 +358,6 @@ def test_a_process_that_is_gone_holds_no_request() -> None:
 
 
 def test_a_metrics_page_that_never_ends_is_given_up_in_time() -> None:
-    began = time.perf_counter()
-    assert in_flight(sends(b"HTTP/1.1 200 OK\r\n\r\n", *[part for _ in range(60) for part in (b"# x\n", 0.05)])) is None
-    assert time.perf_counter() - began < METRICS_SECONDS + 1.5
+    began, drip = time.perf_counter(), [part for _ in range(600) for part in (b"# x\n", 0.05)]
+    assert in_flight(sends(b"HTTP/1.1 200 OK\r\n\r\n", *drip)) is None
+    assert time.perf_counter() - began < METRICS_SECONDS + 10
