@@ -107,8 +107,18 @@ def test_an_engine_whose_counter_stands_still_is_wedged() -> None:
     assert judge_replica(history, limits(), NOW).verdict is Verdict.UNHEALTHY
 
 
-def test_an_engine_that_does_not_even_say_its_counter_is_dead() -> None:
+@pytest.mark.parametrize("progress", [[None, None, None], [512.0, None, None], [512.0, 512.0, None]])
+def test_an_engine_that_does_not_even_say_its_counter_is_dead(progress: list[float | None]) -> None:
+    history = probes(TIMED_OUT, TIMED_OUT, TIMED_OUT, progress=progress)
+    assert judge_replica(history, limits(), NOW).verdict is Verdict.UNHEALTHY
+
+
+def test_an_engine_that_moved_and_was_then_too_busy_to_say_so_is_saturated() -> None:
+    """Seen under ten times the load that it can carry: its page of metrics waits as its answers do."""
     history = probes(TIMED_OUT, TIMED_OUT, TIMED_OUT, progress=[400.0, 512.0, None])
+    judged = judge_replica(history, limits(), NOW)
+    assert (judged.verdict, judged.saturated) == (Verdict.DEGRADED, True)
+    history = probes(*[TIMED_OUT] * 4, progress=[400.0, 512.0, None, None])
     assert judge_replica(history, limits(), NOW).verdict is Verdict.UNHEALTHY
 
 

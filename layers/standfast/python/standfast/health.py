@@ -223,14 +223,16 @@ def _failed_in_a_row(probes: Sequence[EndpointProbe]) -> list[EndpointProbe]:
 def _progress(failed: Sequence[EndpointProbe]) -> float | None:
     """How much the engine's counter grew over the failed probes, the last of N: None when it was read only once.
 
-    Only lateness is excused by it: an engine that serves another model is busy too. An engine that does not say its
-    counter any more makes no progress.
+    Only lateness is excused by it: an engine that serves another model is busy too. A saturated engine may be too busy
+    to say its counter once more; one that says it never, or not since its only reading, makes no progress.
     """
     last = failed[-1]
-    if last.outcome not in EXCUSED or last.progress is None:
+    if last.outcome not in EXCUSED:
         return 0.0
     read = [probe.progress for probe in failed if probe.progress is not None]
-    return max(0.0, read[-1] - read[0]) if len(read) > 1 else None
+    if len(read) > 1:
+        return max(0.0, read[-1] - read[0])
+    return None if last.progress is not None else 0.0
 
 
 def _outcome(probe: EndpointProbe) -> str:

@@ -27,7 +27,8 @@ ANSWER_EVENTS = 64
 PAGE_BYTES = 4_194_304
 STATE_BYTES = 524_288
 """A state page is a few kilobytes; llama.cpp's holds the chat template."""
-METRICS_SECONDS = 1.0
+METRICS_SECONDS = 1.5
+"""As long as a canary has by default: the engine that is too busy for the one is too busy for the other."""
 STATE_SECONDS = 3.0
 """SGLang's /health answers after a second at the least: it waits for a token."""
 _OK = 200
