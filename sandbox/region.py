@@ -214,6 +214,7 @@ class SandboxRegion(ControlStack):
         self.wait_for("the reconciler to record what was moved", self._is_recorded, 60.0)
         self._readmit_failed()
         if self.view().scope.desired.cluster_with(Role.ACTIVE) != self.primary:
+            self.wait_for("the nodes to report", self._nodes_report, 120.0)
             self._move_from(self.standby, "the sandbox moves the traffic back to the primary")
         self.wait_until_ready()
 

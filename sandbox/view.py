@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from sandbox.fleet.load import Load
     from sandbox.region import SandboxRegion
     from sandbox.world import Sandbox
-    from standfast.stores import Sight, Switch, View
+    from standfast.brake import Switch
+    from standfast.stores import Sight, View
 
 REFRESHES_PER_SECOND = 2
 LINES = 8  # with two Regions the whole view has 23 lines

@@ -15,9 +15,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from standfast import bootstrap
+from standfast.brake import Brake, Switch
 from standfast.configuration import first_record
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress
-from standfast.stores import AppliedConfig, Switch, View
+from standfast.stores import AppliedConfig, View
 from standfast.watch import Watch
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ class KnownState:
     def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
         """The replicas are known."""
 
-    def read_switch(self) -> Switch:
-        return Switch(Automation.RUN, "a measurement", "bench", 0.0)
+    def read_brake(self) -> Brake:
+        return Brake(Switch(Automation.RUN, "a measurement", "bench", 0.0))
 
-    def glance_at_switch(self) -> Switch:
-        return self.read_switch()
+    def glance_at_brake(self) -> Brake:
+        return self.read_brake()
 
     def write_switch(self, switch: Switch) -> None:
         """It stays on."""

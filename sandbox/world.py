@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from standfast.stores import Sight, Switch
+    from standfast.brake import Switch
+    from standfast.stores import Sight
 
 
 class Sandbox:
@@ -131,7 +132,7 @@ class Sandbox:
 
     def switch(self) -> Switch:
         """The switch as it is now."""
-        return self._shared(self.stacks[0]).read_switch()
+        return self._shared(self.stacks[0]).read_brake().fleet
 
     def sights(self) -> Sequence[Sight]:
         """How the Regions look from the watcher, as the watcher's Region knows it."""

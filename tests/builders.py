@@ -6,8 +6,10 @@ The fleet is one Region, `us-east-1`, with an active cluster `use1-a` (4 replica
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from standfast.brake import Brake, Switch, cluster_scope
 from standfast.checks import NodeFinding
 from standfast.fault_finding import find_faults
 from standfast.fault_memory import FaultMemory
@@ -16,7 +18,7 @@ from standfast.gpu import NodeReport
 from standfast.health import Assessment, EndpointProbe, Outcome, Verdict
 from standfast.lease import Lease, Purpose
 from standfast.node_health import judge_node
-from standfast.stores import AppliedConfig, ScopeRecord, Switch, View
+from standfast.stores import AppliedConfig, ScopeRecord, View
 from standfast.traffic import Desired, Weights
 
 SCOPE = "us-east-1"
@@ -98,6 +100,12 @@ def record(
 def switch(automation: Automation = Automation.RUN, reason: str = "proven in the game day") -> Switch:
     """The switch, set by somebody."""
     return Switch(automation, reason, "ada", NOW - 86400)
+
+
+def brake(automation: Automation = Automation.RUN, **others: Automation) -> Brake:
+    """The fleet's switch, and those of clusters by their ids with `_` for `-`."""
+    scopes = {cluster_scope(name.replace("_", "-")): held for name, held in others.items()}
+    return Brake(switch(automation), {scope: replace(switch(held), scope=scope) for scope, held in scopes.items()})
 
 
 def addresses(cluster_id: str, count: int) -> list[ReplicaAddress]:

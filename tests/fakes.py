@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from standfast.brake import FLEET, Brake, Switch
 from standfast.engine import EngineDescription, EngineState
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
 from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.lease import HolderState, Lease, released
 from standfast.ports import Clock
-from standfast.stores import AppliedConfig, Incident, ScopeRecord, Sight, Switch, View
+from standfast.stores import AppliedConfig, Incident, ScopeRecord, Sight, View
 from standfast.traffic import Desired, Weights
 
 
@@ -187,22 +188,25 @@ class FakeRegionTable:
     """SwitchStore and SightStore in memory."""
 
     def __init__(self, switch: Switch) -> None:
-        self.switch = switch
+        self.brake = Brake(switch)
         self.seen: dict[tuple[str, str], Sight] = {}
         self.written: list[Sight] = []
         self.faults = Faults()
 
-    def read_switch(self) -> Switch:
-        self.faults.check("read_switch")
-        return self.switch
+    def read_brake(self) -> Brake:
+        self.faults.check("read_brake")
+        return self.brake
 
-    def glance_at_switch(self) -> Switch:
-        self.faults.check("glance_at_switch")
-        return self.switch
+    def glance_at_brake(self) -> Brake:
+        self.faults.check("glance_at_brake")
+        return self.brake
 
     def write_switch(self, switch: Switch) -> None:
         self.faults.check("write_switch")
-        self.switch = switch
+        if switch.scope == FLEET:
+            self.brake = replace(self.brake, fleet=switch)
+        else:
+            self.brake = replace(self.brake, others={**self.brake.others, switch.scope: switch})
 
     def write_sight(self, sight: Sight) -> None:
         self.faults.check("write_sight")

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, failover
+from standfast import bootstrap, draining
 from standfast.fleet import parse_input
 from standfast.steps import DrainStep
 
@@ -25,7 +25,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     counts = asyncio.run(_in_flight(replicas, config.model))
     in_flight = {address.replica_id: count for address, count in zip(replicas, counts, strict=True)}
     deadline = step.shift.shifted_at + config.failover.drain_seconds
-    return asdict(failover.judge_drain(in_flight, bootstrap.clock().now(), deadline))
+    return asdict(draining.judge_drain(in_flight, bootstrap.clock().now(), deadline))
 
 
 async def _in_flight(replicas: Sequence[ReplicaAddress], model: Model) -> list[int | None]:

@@ -32,6 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         failed_cluster_id=step.failed_cluster_id,
         incidents=table,
         messenger=bootstrap.messenger(),
+        switches=bootstrap.region_table(),
         now=now,
     )
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, failover
+from standfast.brake import Brake
 from standfast.fleet import parse_input
 from standfast.steps import SelectionAnswer, SelectStep
 
@@ -16,6 +17,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     config = view.applied.config
     region = config.region(step.scope_id)
     tried = step.selection.tried if step.selection else []
+    switches = Brake() if step.break_glass else bootstrap.region_table().glance_at_brake()
     chosen = failover.select(
         step.failed_cluster_id,
         [failover.Proof(**proof.model_dump()) for proof in step.proofs],
@@ -24,6 +26,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         config.detection.fresh_seconds,
         bootstrap.clock().now(),
         tried=tried,
+        held=switches.held(region.clusters),
         sheds=region.entry.shed_target_group_arn is not None,
     )
     answer = SelectionAnswer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, traffic
+from standfast import bootstrap, brake, traffic
 from standfast.fleet import parse_input
 from standfast.steps import ChosenStep, ShiftAnswer
 
@@ -12,7 +12,8 @@ from standfast.steps import ChosenStep, ShiftAnswer
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer the weights as found on the rule. Without leave to change, they are only read.
 
-    Raises FencedError when somebody else holds the lease by now, NotConvergedError when the rule will not settle.
+    Raises FencedError when somebody else holds the lease by now, AutomationOffError when the brake was pulled since,
+    NotConvergedError when the rule will not settle.
     """
     step = parse_input(ChosenStep, event, "the ShiftTraffic task")
     table, balancer, clock = bootstrap.cluster_table(), bootstrap.load_balancer(), bootstrap.clock()
@@ -22,6 +23,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if not step.may_change:
         weights = balancer.read_weights(entry)
         return ShiftAnswer(version=desired.version, weights=dict(weights), shifted_at=clock.now()).model_dump()
+    if not step.break_glass:
+        switches = bootstrap.region_table().glance_at_brake()
+        brake.check_still_runs(switches, step.scope_id, step.failed_cluster_id, step.selection.cluster_id)
     wanted = traffic.all_to(step.selection.cluster_id, region.clusters)
     if desired.token != step.token or traffic.shares(desired.weights) != traffic.shares(wanted):
         moved = desired.next(token=step.token, reason=step.reason, now=clock.now(), weights=wanted)

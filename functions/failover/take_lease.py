@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, failover, lease
+from standfast.brake import Override
 from standfast.errors import InvalidInputError
 from standfast.fleet import parse_input
 from standfast.steps import ExecutionInput, Plan, TakeLeaseInput
@@ -21,7 +22,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = table.view()
     region = view.applied.config.region(asked.scope_id)
     failed = asked.failed_cluster_id if asked.mode == "failover" else None
-    admission = failover.admit(failed, view, bootstrap.region_table().read_switch(), region)
+    override = Override(asked.break_glass.by, asked.break_glass.reason) if asked.break_glass else None
+    admission = failover.admit(failed, view, bootstrap.region_table().read_brake(), region, override)
     held = view.scope.lease
     if admission.may_change:
         claim = lease.Claim(request.execution_arn, lease.Purpose.FAILOVER)
@@ -40,5 +42,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         token=held.token,
         may_change=admission.may_change,
         held_back=admission.held_back,
+        break_glass=str(override or ""),
     )
     return plan.model_dump(mode="json")

@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = table.view()
     config = view.applied.config
     region = config.region(step.scope_id)
-    news = HealthNews(step.scope_id, table, bootstrap.messenger(), now)
+    news = HealthNews(step.scope_id, table, bootstrap.messenger(), bootstrap.region_table(), now)
     seen = {name: step.of(name, region.cluster(name).replicas) for name in step.cluster_ids}
     found: dict[str, str] = {}
     for cluster_id, evidence in seen.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -11,6 +12,7 @@ from botocore.stub import Stubber
 
 from standfast.aws.calls import config
 from standfast.aws.region_table import WRITE_ATTEMPTS, RegionTable
+from standfast.brake import Brake
 from standfast.errors import CorruptStateError, ThrottledError, UnavailableError
 from standfast.fleet import Automation
 from standfast.health import Verdict
@@ -61,10 +63,19 @@ def key(partition: str, name: str) -> dict[str, Any]:
 
 
 def test_a_new_fleet_observes_until_somebody_sets_the_switch(table: RegionTable) -> None:
-    assert table.read_switch().automation is Automation.OBSERVE
+    assert table.read_brake().fleet.automation is Automation.OBSERVE
     for automation in Automation:
         table.write_switch(switch(automation))
-        assert table.read_switch() == table.glance_at_switch() == switch(automation)
+        assert table.read_brake().fleet == table.glance_at_brake().fleet == switch(automation)
+
+
+def test_regions_and_clusters_have_switches_of_their_own(table: RegionTable) -> None:
+    table.write_switch(switch())
+    region = replace(switch(Automation.OFF), scope="region/us-west-2")
+    cluster = replace(switch(Automation.OBSERVE), scope="cluster/use1-b")
+    for each in (region, cluster):
+        table.write_switch(each)
+    assert table.read_brake() == Brake(switch(), {region.scope: region, cluster.scope: cluster})
 
 
 def test_each_vantage_point_keeps_one_sight_of_each_region(table: RegionTable) -> None:
@@ -88,17 +99,21 @@ def test_a_spoilt_switch_is_refused_by_name(
         ExpressionAttributeValues={":value": value},
     )
     with pytest.raises(CorruptStateError, match="SWITCH"):
-        table.read_switch()
+        table.read_brake()
 
 
 def test_cut_off_from_the_others_the_switch_is_read_as_it_is_known_here(stubbed: tuple[RegionTable, Stubber]) -> None:
     table, stub = stubbed
-    where = {"TableName": TABLE, "Key": key("FLEET", "SWITCH")}
+    where = {
+        "TableName": TABLE,
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "FLEET"}},
+    }
     stub.add_client_error(
-        "get_item", "InternalServerError", http_status_code=500, expected_params={**where, "ConsistentRead": True}
+        "query", "InternalServerError", http_status_code=500, expected_params={**where, "ConsistentRead": True}
     )
-    stub.add_response("get_item", {}, {**where, "ConsistentRead": False})
-    assert table.read_switch().automation is Automation.OBSERVE
+    stub.add_response("query", {"Items": []}, {**where, "ConsistentRead": False})
+    assert table.read_brake().fleet.automation is Automation.OBSERVE
 
 
 def test_a_write_that_met_another_regions_write_is_tried_again(stubbed: tuple[RegionTable, Stubber]) -> None:

@@ -17,9 +17,9 @@ from sandbox.aws.cloud import Cloud
 from sandbox.aws.latency import DYNAMODB, MRSC, Latencies
 from sandbox.aws.roles import RoleClients
 from standfast.aws.region_table import RegionTable
+from standfast.brake import Switch
 from standfast.errors import TransientError
 from standfast.fleet import Automation
-from standfast.stores import Switch
 from tests.sandbox.conftest import ROOT, TRUST
 
 EAST, WEST, OHIO = REGIONS = ("us-east-1", "us-west-2", "us-east-2")
@@ -178,11 +178,11 @@ def test_a_role_waits_for_the_other_regions_when_it_writes_or_reads_strongly(clo
 def test_standfast_goes_on_with_what_it_knows_where_it_is_cut_off(cloud: Cloud, tables: dict[str, Any]) -> None:
     east, west = (RegionTable("shared", tables[region]) for region in (EAST, WEST))
     east.write_switch(Switch(Automation.RUN, "a test", "test", 1.0))
-    assert west.read_switch().automation is Automation.RUN
+    assert west.read_brake().fleet.automation is Automation.RUN
     cloud.isolate(WEST)
     east.write_switch(Switch(Automation.OFF, "a test", "test", 2.0))
-    assert west.read_switch().automation is Automation.RUN
+    assert west.read_brake().fleet.automation is Automation.RUN
     with pytest.raises(TransientError):
         west.write_switch(Switch(Automation.OBSERVE, "a test", "test", 3.0))
     cloud.rejoin(WEST)
-    assert west.read_switch().automation is Automation.OFF
+    assert west.read_brake().fleet.automation is Automation.OFF

@@ -40,6 +40,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
     # .reconcile and .overload.
     "configuration.apply_config": {"read_config", "read", "write_config", "create"},
+    "configuration.set_switch": {"read_config"},
     "failover.announce": {"view", "outcome", "record"},
     "failover.check_drain": {"view"},
     "failover.give_up": {"view", "read", "read_config", "write_desired", "release", "outcome", "record"},
@@ -70,13 +71,16 @@ FAULT_TABLE_METHODS: dict[str, set[str]] = {
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
-    "configuration.set_switch": {"read_switch", "write_switch"},
-    "failover.announce": {"sights"},
-    "failover.give_up": {"sights"},
-    "failover.reconcile": {"read_switch"},
-    "failover.take_lease": {"read_switch"},
-    "health.handle_alarm": {"glance_at_switch"},
-    "health.watch_endpoints": {"glance_at_switch"},
+    "configuration.set_switch": {"read_brake", "write_switch"},
+    "failover.announce": {"sights", "glance_at_brake"},
+    "failover.give_up": {"sights", "glance_at_brake"},
+    "failover.reconcile": {"read_brake", "glance_at_brake"},
+    "failover.select_standby": {"glance_at_brake"},
+    "failover.shift_traffic": {"glance_at_brake"},
+    "failover.take_lease": {"read_brake"},
+    "health.handle_alarm": {"glance_at_brake"},
+    "health.judge_clusters": {"glance_at_brake"},
+    "health.watch_endpoints": {"glance_at_brake"},
     "region.watch_regions": {"write_sight"},
 }
 OTHER_ACTIONS: dict[str, set[str]] = {

@@ -162,6 +162,7 @@ def test_each_outcome_is_told_once_and_put_on_the_bus(urgency: Urgency, pages: i
             failed_cluster_id=ACTIVE,
             incidents=table,
             messenger=messenger,
+            switches=FakeRegionTable(builders.switch()),
             now=NOW,
         )
 
@@ -170,6 +171,26 @@ def test_each_outcome_is_told_once_and_put_on_the_bus(urgency: Urgency, pages: i
     assert messenger.events[0][0] == "FailoverFailed"
     assert say("completed") is True
     assert len(messenger.events) == 2
+
+
+def test_a_page_says_what_the_switch_says_and_is_sent_when_it_cannot_be_read() -> None:
+    table, messenger, switches = FakeClusterTable(builders.view()), FakeMessenger(), FakeRegionTable(builders.switch())
+    for outcome in ("failed", "failed again"):
+        tell(
+            Announcement(Urgency.PAGE, "subject", "text", "FailoverFailed", outcome),
+            incident_id="incident",
+            scope_id=SCOPE,
+            failed_cluster_id=ACTIVE,
+            incidents=table,
+            messenger=messenger,
+            switches=switches,
+            now=NOW,
+        )
+        switches.faults.fail("glance_at_brake", UnavailableError("the table is away"))
+    assert [text for _, text in messenger.pages] == [
+        "text\nThe switch: run for the fleet (proven in the game day; set by ada).",
+        "text\nWhat the switch says cannot be read: the table is away",
+    ]
 
 
 @pytest.mark.parametrize(("urgency", "again"), [(Urgency.PAGE, True), (Urgency.NOTICE, False)])
@@ -184,6 +205,7 @@ def test_a_page_is_sent_again_after_an_hour_and_a_notice_is_not(urgency: Urgency
             failed_cluster_id=ACTIVE,
             incidents=table,
             messenger=messenger,
+            switches=FakeRegionTable(builders.switch()),
             now=now,
         )
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from standfast.brake import Override
+from standfast.draining import judge_drain
 from standfast.errors import (
     AutomationOffError,
     InvalidInputError,
@@ -20,7 +22,6 @@ from standfast.failover import (
     execution_name,
     hold_down_seconds,
     incident_id,
-    judge_drain,
     limitation,
     proof,
     roles_after,
@@ -37,12 +38,12 @@ from tests.builders import (
     SCOPE,
     STANDBY,
     assessment,
+    brake,
     desired,
     fleet,
     lease,
     probe,
     record,
-    switch,
     target_group_arn,
     view,
 )
@@ -56,7 +57,7 @@ FRESH = 10.0
 
 
 def test_a_dead_active_cluster_starts_a_failover() -> None:
-    decision = decide_start(SCOPE, record(), DEAD, Automation.RUN, NOW)
+    decision = decide_start(SCOPE, record(), DEAD, brake(), NOW)
     assert decision.action is StartAction.START
     assert decision.reason == "use1-a is dead: 0 of 4 replicas pass"
     assert decision.incident_id == "us-east-1-use1-a-v7"
@@ -67,51 +68,52 @@ def test_a_dead_active_cluster_starts_a_failover() -> None:
 @pytest.mark.parametrize("verdict", [Verdict.HEALTHY, Verdict.DEGRADED, Verdict.UNKNOWN])
 def test_nothing_but_unhealthy_starts_a_failover(verdict: Verdict) -> None:
     found = {ACTIVE: assessment(ACTIVE, verdict, "as it is")}
-    decision = decide_start(SCOPE, record(), found, Automation.RUN, NOW)
+    decision = decide_start(SCOPE, record(), found, brake(), NOW)
     assert (decision.action, decision.reason) == (StartAction.NONE, f"use1-a is {verdict}: as it is")
 
 
 def test_a_dead_standby_starts_nothing() -> None:
     found = {ACTIVE: assessment(), STANDBY: assessment(STANDBY, Verdict.UNHEALTHY)}
-    assert decide_start(SCOPE, record(), found, Automation.RUN, NOW).action is StartAction.NONE
+    assert decide_start(SCOPE, record(), found, brake(), NOW).action is StartAction.NONE
 
 
 @pytest.mark.parametrize("roles", [{ACTIVE: Role.QUARANTINED}, {STANDBY: Role.ACTIVE}], ids=["no active", "not judged"])
 def test_nothing_starts_without_an_assessed_active_cluster(roles: dict[str, Role]) -> None:
-    decision = decide_start(SCOPE, record(desired(roles=roles)), DEAD, Automation.RUN, NOW)
+    decision = decide_start(SCOPE, record(desired(roles=roles)), DEAD, brake(), NOW)
     assert (decision.action, decision.reason) == (StartAction.NONE, "no cluster is active and assessed")
 
 
 def test_the_switch_set_to_off_holds() -> None:
-    decision = decide_start(SCOPE, record(), DEAD, Automation.OFF, NOW)
+    decision = decide_start(SCOPE, record(), DEAD, brake(Automation.OFF), NOW)
     assert decision.action is StartAction.HOLD
-    assert decision.reason == "use1-a is dead: 0 of 4 replicas pass; the switch is off, so nothing is started"
+    switched = "the switch is off for the fleet (proven in the game day; set by ada), so nothing is started"
+    assert decision.reason == f"use1-a is dead: 0 of 4 replicas pass; {switched}"
 
 
 def test_a_failover_at_work_holds() -> None:
-    decision = decide_start(SCOPE, record(held=lease(4, EXECUTION)), DEAD, Automation.RUN, NOW)
+    decision = decide_start(SCOPE, record(held=lease(4, EXECUTION)), DEAD, brake(), NOW)
     assert decision.action is StartAction.HOLD
     assert decision.reason.endswith(f"{EXECUTION} is at work on it")
 
 
 def test_a_rollout_does_not_hold_a_failover() -> None:
     held = lease(4, EXECUTION, Purpose.ROLLOUT)
-    assert decide_start(SCOPE, record(held=held), DEAD, Automation.RUN, NOW).action is StartAction.START
+    assert decide_start(SCOPE, record(held=held), DEAD, brake(), NOW).action is StartAction.START
 
 
 def test_a_failed_attempt_holds_the_next_down_and_then_it_has_a_name_of_its_own() -> None:
     scope = record(attempts=2, not_before=NOW + 45)
-    held = decide_start(SCOPE, scope, DEAD, Automation.RUN, NOW)
+    held = decide_start(SCOPE, scope, DEAD, brake(), NOW)
     assert held.action is StartAction.HOLD
     assert held.reason.endswith("attempt 2 did not succeed; the next may start in 45 s")
-    later = decide_start(SCOPE, scope, DEAD, Automation.RUN, NOW + 45)
+    later = decide_start(SCOPE, scope, DEAD, brake(), NOW + 45)
     assert (later.action, later.execution_name) == (StartAction.START, "us-east-1-use1-a-v7-a2")
     assert later.incident_id == "us-east-1-use1-a-v7"
 
 
 def test_an_observed_failover_has_a_name_of_its_own() -> None:
     """The name is taken for 90 days: acting on the incident later must not be refused."""
-    decision = decide_start(SCOPE, record(), DEAD, Automation.OBSERVE, NOW)
+    decision = decide_start(SCOPE, record(), DEAD, brake(Automation.OBSERVE), NOW)
     assert (decision.action, decision.execution_name) == (StartAction.START, "us-east-1-use1-a-v7-a0-observed")
     assert decision.incident_id == "us-east-1-use1-a-v7"
 
@@ -132,42 +134,70 @@ def test_the_hold_down_doubles_up_to_sixteen_times() -> None:
 
 
 def test_an_execution_for_the_active_cluster_may_change() -> None:
-    admission = admit(ACTIVE, view(), switch(), REGION)
+    admission = admit(ACTIVE, view(), brake(), REGION)
     assert (admission.failed_cluster_id, admission.may_change, admission.held_back) == (ACTIVE, True, "")
 
 
 def test_a_preflight_pretends_that_the_active_cluster_failed_and_changes_nothing() -> None:
-    admission = admit(None, view(), switch(), REGION)
+    admission = admit(None, view(), brake(), REGION)
     assert (admission.failed_cluster_id, admission.may_change) == (ACTIVE, False)
     assert admission.held_back == "this is a preflight"
 
 
 def test_observe_decides_and_changes_nothing() -> None:
-    admission = admit(ACTIVE, view(), switch(Automation.OBSERVE), REGION)
+    admission = admit(ACTIVE, view(), brake(Automation.OBSERVE), REGION)
     assert not admission.may_change
-    assert admission.held_back == "the switch says observe (proven in the game day)"
+    assert admission.held_back == "the switch says observe for the fleet (proven in the game day; set by ada)"
 
 
 @pytest.mark.parametrize("failed", [ACTIVE, None], ids=["failover", "preflight"])
 def test_the_switch_set_to_off_admits_nobody(failed: str | None) -> None:
-    with pytest.raises(AutomationOffError, match=r"the switch is off \(proven in the game day\); set it to run"):
-        admit(failed, view(), switch(Automation.OFF), REGION)
+    with pytest.raises(
+        AutomationOffError,
+        match=r"the switch is off for the fleet \(proven in the game day; set by ada\); set it to run",
+    ):
+        admit(failed, view(), brake(Automation.OFF), REGION)
+
+
+def test_a_clusters_own_switch_keeps_its_traffic_where_it_is() -> None:
+    with pytest.raises(AutomationOffError, match="the switch is off for cluster use1-a"):
+        admit(ACTIVE, view(), brake(use1_a=Automation.OFF), REGION)
+    decision = decide_start(SCOPE, record(), DEAD, brake(use1_a=Automation.OFF), NOW)
+    assert decision.action is StartAction.HOLD
+    assert "the switch is off for cluster use1-a (proven in the game day; set by ada)" in decision.reason
+    assert admit(ACTIVE, view(), brake(use1_b=Automation.OFF), REGION).may_change
+
+
+@pytest.mark.parametrize("automation", [Automation.OFF, Automation.OBSERVE])
+def test_break_glass_overrides_every_switch(automation: Automation) -> None:
+    override = Override("ana", "nobody else can")
+    assert admit(ACTIVE, view(), brake(automation), REGION, override).may_change
+
+
+def test_break_glass_makes_no_change_of_a_preflight() -> None:
+    assert not admit(None, view(), brake(), REGION, Override("ana", "nobody else can")).may_change
+
+
+def test_a_candidate_whose_own_switch_says_so_is_not_chosen() -> None:
+    held = brake(use1_b=Automation.OBSERVE).held([ACTIVE, STANDBY])
+    with pytest.raises(NoStandbyProvenError, match="use1-b: the switch says observe for cluster use1-b"):
+        select(ACTIVE, [good()], desired(), REGION.clusters, FRESH, NOW, held=held)
 
 
 def test_an_unknown_cluster_is_refused_with_the_ones_there_are() -> None:
     with pytest.raises(UnknownClusterError, match="cluster 'use1-x' is unknown; this Region has use1-a, use1-b"):
-        admit("use1-x", view(), switch(), REGION)
+        admit("use1-x", view(), brake(), REGION)
 
 
 def test_a_cluster_that_carries_nothing_has_nothing_to_move() -> None:
     with pytest.raises(InvalidInputError, match="failed_cluster_id: use1-b is standby, the active cluster is use1-a"):
-        admit(STANDBY, view(), switch(), REGION)
+        admit(STANDBY, view(), brake(), REGION)
 
 
 def test_without_an_active_cluster_there_is_nothing_to_move() -> None:
     nobody = view(record(desired(roles={ACTIVE: Role.QUARANTINED})))
     with pytest.raises(InvalidInputError, match="no cluster is active"):
-        admit(None, nobody, switch(), REGION)
+        admit(None, nobody, brake(), REGION)
 
 
 # Proof

@@ -8,15 +8,15 @@ from standfast.checks import Check, Checked, CheckName, ClusterEvidence, NodeFin
 from standfast.health import Verdict
 from standfast.health_news import HealthNews
 from standfast.xids import Action
-from tests.builders import ACTIVE, NOW, SCOPE, STANDBY, view
-from tests.fakes import FakeClusterTable, FakeMessenger
+from tests.builders import ACTIVE, NOW, SCOPE, STANDBY, switch, view
+from tests.fakes import FakeClusterTable, FakeMessenger, FakeRegionTable
 
 SILENT = NodeFinding("i-1", Verdict.UNKNOWN, "no answer yet")
 
 
 def news() -> tuple[HealthNews, FakeMessenger]:
     messenger = FakeMessenger()
-    return HealthNews(SCOPE, FakeClusterTable(view()), messenger, NOW), messenger
+    return HealthNews(SCOPE, FakeClusterTable(view()), messenger, FakeRegionTable(switch()), NOW), messenger
 
 
 def checked(*unknown: CheckName, verdict: Verdict = Verdict.HEALTHY) -> Checked:

@@ -206,7 +206,10 @@ def test_a_move_that_is_proven_and_was_not_recorded_is_recorded_and_told_by_day(
         (left_behind(Verdict.UNHEALTHY), "use1-b is unhealthy: as the watch has it"),
         (left_behind(Verdict.UNKNOWN), "use1-b is unknown: as the watch has it"),
         (left_behind(age=60), "nobody has judged use1-b of late"),
-        (left_behind(automation=Automation.OBSERVE), "the switch says observe"),
+        (
+            left_behind(automation=Automation.OBSERVE),
+            "the switch says observe for the fleet (proven in the game day; set by ada)",
+        ),
     ],
     ids=["dead", "unknown", "long ago", "observing"],
 )

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from sandbox import view
 from sandbox.plan import PLANS, WATCHER
+from standfast.brake import Switch
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
-from standfast.stores import Sight, Switch
+from standfast.stores import Sight
 
 LONG = "0 of 4 replicas pass; 3 of 3 probes failed: connection refused; through the entry 8 probes failed"
 

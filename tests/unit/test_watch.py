@@ -261,13 +261,13 @@ def test_switched_off_nothing_is_started() -> None:
 
 
 def test_before_the_switch_was_ever_read_nothing_but_an_observed_failover_is_started() -> None:
-    world = dies_at_once(Automation.RUN, seconds=8, glance_at_switch=UnavailableError("the table is away"))
+    world = dies_at_once(Automation.RUN, seconds=8, glance_at_brake=UnavailableError("the table is away"))
     assert list(world.executions.started) == [f"{NAME}-observed"]
 
 
 def test_a_switch_that_cannot_be_read_any_more_stays_as_it_was_known() -> None:
     def loses_the_table_and_dies(world: World) -> None:
-        world.regions.faults.fail("glance_at_switch", UnavailableError("this Region is cut off"))
+        world.regions.faults.fail("glance_at_brake", UnavailableError("this Region is cut off"))
         world.die()
 
     assert list(breaks(loses_the_table_and_dies, 3.5).executions.started) == [NAME]

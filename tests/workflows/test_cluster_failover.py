@@ -173,7 +173,7 @@ def test_while_the_switch_says_observe_nothing_is_changed_and_somebody_is_told(r
     assert execution["status"] == "SUCCEEDED"
     assert region.view().scope == before
     (page,) = pages(region, told)
-    assert "Nothing was changed: the switch says observe (a test looks on)" in page.text
+    assert "Nothing was changed: the switch says observe for the fleet (a test looks on; set by test)" in page.text
 
 
 def test_a_preflight_changes_nothing_and_says_what_would_happen(region: SandboxRegion) -> None:
@@ -216,6 +216,32 @@ def test_the_switch_off_refuses_to_start(region: SandboxRegion) -> None:
     assert execution["error"] == "FailoverRefused"
     assert "the switch is off" in execution["cause"]
     assert region.view().scope == before
+
+
+def test_a_switch_of_its_own_keeps_a_cluster_where_it_is_unless_somebody_breaks_the_glass(
+    region: SandboxRegion,
+) -> None:
+    held = {"cluster_id": PRIMARY, "reason": "a migration", "set_by": "ana"}
+    region.invoke("set-switch", {**held, "automation": "off"})
+    try:
+        execution = run(region, BY_HAND)
+        assert execution["error"] == "FailoverRefused"
+        assert f"the switch is off for cluster {PRIMARY} (a migration; set by ana)" in execution["cause"]
+        told = len(region.messages())
+        glass = {"by": "bo", "reason": "users wait"}
+        execution = run(region, {**BY_HAND, "break_glass": glass})
+    finally:
+        region.invoke("set-switch", {**held, "automation": "run"})
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    assert region.view().scope.desired.cluster_with(Role.ACTIVE) == STANDBY
+    (page,) = pages(region, told)
+    assert "Break-glass: bo broke the glass: users wait. The switches were not asked." in page.text
+    assert f"The switch: off for cluster {PRIMARY} (a migration; set by ana)." in page.text
+
+
+def test_a_switch_for_what_is_not_there_is_refused(region: SandboxRegion) -> None:
+    with pytest.raises(SandboxError, match=f"cluster 'use1-z' is unknown; the fleet has {PRIMARY}, {STANDBY}"):
+        region.invoke("set-switch", {"automation": "off", "cluster_id": "use1-z", "reason": "a test", "set_by": "test"})
 
 
 def test_the_same_execution_name_twice_starts_one_failover(region: SandboxRegion) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from standfast.checks import NodeFinding
     from standfast.failover import Unfinished
-    from standfast.steps import Caught, DrainStep, GiveUpStep
+    from standfast.steps import Caught, DrainStep, GiveUpStep, Plan
     from standfast.stores import ScopeRecord
 
 
@@ -54,6 +54,7 @@ def completed(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
     ]
     if step.selection.overload:
         lines.append(f"Mind: {step.selection.overload}.")
+    lines += _glass(step)
     lines += _listed("The evidence", evidence)
     lines += _steps(
         f"mend {step.failed_cluster_id}: it is quarantined and takes no traffic.",
@@ -99,6 +100,7 @@ def gave_up(step: GiveUpStep, retry_at: float | None, evidence: Sequence[str] = 
         f"Since: {at(step.failed_since)}, detected {at(step.detected_at)} by {step.trigger}.",
         f"The failover did not succeed: {why}",
         f"The traffic {_where(step)}.",
+        *_glass(step),
         *_listed("The evidence", evidence),
         *_steps(
             "look at the execution: the state that failed holds the whole error.",
@@ -217,6 +219,11 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
 
 def _steps(*steps: str) -> list[str]:
     return ["What is left to do:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+def _glass(plan: Plan) -> list[str]:
+    """Who overrode the switches for this execution: it is on the record."""
+    return [f"Break-glass: {plan.break_glass}. The switches were not asked."] if plan.break_glass else []
 
 
 def _links(execution_arn: str) -> list[str]:

@@ -17,8 +17,9 @@ from standfast.lease import Purpose
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from standfast.brake import Brake, Override
     from standfast.fleet import Cluster, Region
-    from standfast.stores import ScopeRecord, Switch, View
+    from standfast.stores import ScopeRecord, View
     from standfast.traffic import Desired
 
 HOLD_DOWN_LIMIT = 16
@@ -73,7 +74,7 @@ def hold_down_seconds(attempts: int, first: float) -> float:
 
 
 def decide_start(
-    scope_id: str, record: ScopeRecord, assessments: Mapping[str, Assessment], automation: Automation, now: float
+    scope_id: str, record: ScopeRecord, assessments: Mapping[str, Assessment], brake: Brake, now: float
 ) -> StartDecision:
     """Whether the active cluster's assessment calls for a failover now."""
     active = record.desired.cluster_with(Role.ACTIVE)
@@ -83,15 +84,16 @@ def decide_start(
     if assessment.verdict is not Verdict.UNHEALTHY:
         return StartDecision(StartAction.NONE, f"{active} is {assessment.verdict}: {assessment.reason}")
     dead = f"{active} is dead: {assessment.reason}"
-    if automation is Automation.OFF:
-        return StartDecision(StartAction.HOLD, f"{dead}; the switch is off, so nothing is started")
+    switch = brake.of(scope_id, active)
+    if switch.automation is Automation.OFF:
+        return StartDecision(StartAction.HOLD, f"{dead}; the switch is {switch}, so nothing is started")
     if record.lease.holder is not None and record.lease.purpose is Purpose.FAILOVER:
         return StartDecision(StartAction.HOLD, f"{dead}; {record.lease.holder} is at work on it")
     if now < record.not_before:
         wait = f"attempt {record.attempts} did not succeed; the next may start in {record.not_before - now:.0f} s"
         return StartDecision(StartAction.HOLD, f"{dead}; {wait}")
     incident = incident_id(scope_id, active, record.desired)
-    name = execution_name(incident, record.attempts, automation)
+    name = execution_name(incident, record.attempts, switch.automation)
     return StartDecision(StartAction.START, dead, incident, name, active)
 
 
@@ -104,10 +106,13 @@ class Admission:
     held_back: str = ""
 
 
-def admit(failed_cluster_id: str | None, view: View, switch: Switch, region: Region) -> Admission:
+def admit(
+    failed_cluster_id: str | None, view: View, brake: Brake, region: Region, override: Override | None = None
+) -> Admission:
     """Whether an execution may begin; None asks for a preflight, which pretends that the active cluster failed.
 
-    Raises AutomationOffError, UnknownClusterError, and InvalidInputError when there is no traffic to move.
+    The switches of fleet, Region and failed cluster count, unless somebody overrides them. Raises AutomationOffError,
+    UnknownClusterError, and InvalidInputError when there is no traffic to move.
     """
     active = view.scope.desired.cluster_with(Role.ACTIVE)
     failed = failed_cluster_id or active
@@ -119,12 +124,15 @@ def admit(failed_cluster_id: str | None, view: View, switch: Switch, region: Reg
         raise InvalidInputError(
             f"failed_cluster_id: {failed} is {role}, the active cluster is {active}; nothing to move"
         )
+    if failed_cluster_id is not None and override is not None:
+        return Admission(failed, may_change=True)
+    switch = brake.of(view.scope.scope_id, failed)
     if switch.automation is Automation.OFF:
-        raise AutomationOffError(f"the switch is off ({switch.reason}); set it to run or observe first")
+        raise AutomationOffError(f"the switch is {switch}; set it to run or observe first, or give break_glass")
     if failed_cluster_id is None:
         return Admission(failed, may_change=False, held_back="this is a preflight")
     if switch.automation is Automation.OBSERVE:
-        return Admission(failed, may_change=False, held_back=f"the switch says observe ({switch.reason})")
+        return Admission(failed, may_change=False, held_back=f"the switch says {switch}")
     return Admission(failed, may_change=True)
 
 
@@ -193,12 +201,14 @@ def select(
     now: float,
     *,
     tried: Collection[str] = (),
+    held: Mapping[str, str] | None = None,
     sheds: bool = False,
 ) -> Selection:
     """Choose the proven candidate with the most replicas that answer. Raises NoStandbyProvenError with each reason.
 
-    A candidate that carries the traffic already comes first: an earlier attempt moved it and did not finish. `sheds`:
-    whether the entry can shed what a saturated cluster cannot carry.
+    A candidate that carries the traffic already comes first: an earlier attempt moved it and did not finish. `held` is
+    cluster id -> why its own switch keeps automation away from it; `sheds`, whether the entry can shed what a saturated
+    cluster cannot carry.
     """
     refused: list[str] = []
     fit: list[tuple[bool, int, str]] = []
@@ -210,6 +220,7 @@ def select(
         why_not = limitation(candidate, role, clusters[name], fresh_seconds, now)
         if name in tried:
             why_not = "it was tried in this failover and did not serve"
+        why_not = why_not or (held or {}).get(name)
         if why_not:
             refused.append(f"{name}: {why_not}")
         else:
@@ -264,30 +275,6 @@ def why_not_settled(left: Unfinished, assessments: Mapping[str, Assessment], fre
     if found.verdict not in (Verdict.HEALTHY, Verdict.DEGRADED):
         return f"{left.chosen} is {found.verdict}: {found.reason}"
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class DrainDecision:
-    """Whether the failed cluster may be taken for empty, and why."""
-
-    drained: bool
-    reason: str
-
-
-def judge_drain(in_flight: Mapping[str, int | None], now: float, deadline: float) -> DrainDecision:
-    """Drained when every replica says that it holds no request (a process that is gone holds none), or at the deadline.
-
-    `in_flight` is replica id -> requests running or queued, None when the engine does not say.
-    """
-    silent = sorted(replica for replica, count in in_flight.items() if count is None)
-    left = sum(count or 0 for count in in_flight.values())
-    if not silent and not left:
-        return DrainDecision(True, "no request is in flight")
-    parts = [f"{left} requests are in flight"] if left else []
-    parts += [f"{len(silent)} replicas do not say"] if silent else []
-    if now >= deadline:
-        return DrainDecision(True, f"the time for draining is up: {' and '.join(parts)}")
-    return DrainDecision(False, " and ".join(parts))
 
 
 def roles_with_readmitted(cluster_id: str, desired: Desired) -> dict[str, Role]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from standfast.announcements import Announcement
     from standfast.checks import Checked, NodeHealth
     from standfast.ports import Messenger
-    from standfast.stores import IncidentStore
+    from standfast.stores import IncidentStore, SwitchStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class HealthNews:
     scope_id: str
     incidents: IncidentStore
     messenger: Messenger
+    switches: SwitchStore
     now: float
 
     def of_change(self, before: Checked | None, checked: Checked) -> None:
@@ -62,6 +63,7 @@ class HealthNews:
             failed_cluster_id=cluster_id,
             incidents=self.incidents,
             messenger=self.messenger,
+            switches=self.switches,
             now=self.now,
         )
 

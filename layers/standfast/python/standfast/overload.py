@@ -58,7 +58,7 @@ class OverloadGuard:
                 self._tell(shedding.told_of_maximum(self.scope_id, decision, since), "shed-maximum", decision, now)
             return decision.reason
         entry = config.region(self.scope_id).bound_entry()
-        held_back = self._held_back(entry)
+        held_back = self._held_back(entry, decision.cluster_id)
         if held_back is None:
             return self._step(entry, record, decision, now)
         if held_back:
@@ -67,15 +67,15 @@ class OverloadGuard:
             self._tell(shedding.told_of_held_back(self.scope_id, decision, shed, held_back), subject, decision, now)
         return f"{decision.reason}; nothing is changed"
 
-    def _held_back(self, entry: Entry) -> str | None:
+    def _held_back(self, entry: Entry, cluster_id: str) -> str | None:
         """Why nothing is shed, empty when it is not even said, None when it may be."""
-        switch = self.switches.read_switch()
+        switch = self.switches.read_brake().of(self.scope_id, cluster_id)
         if switch.automation is Automation.OFF:
             return ""
         if entry.shed_target_group_arn is None:
             return "FleetConfig names no shed_target_group_arn"
         if switch.automation is Automation.OBSERVE:
-            return f"the switch says observe ({switch.reason})"
+            return f"the switch says {switch}"
         return None
 
     def _step(self, entry: Entry, record: ScopeRecord, decision: ShedDecision, now: float) -> str:
@@ -117,5 +117,6 @@ class OverloadGuard:
             failed_cluster_id=decision.cluster_id,
             incidents=self.incidents,
             messenger=self.messenger,
+            switches=self.switches,
             now=now,
         )

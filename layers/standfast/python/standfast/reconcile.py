@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from standfast import announcements, failover, lease, traffic
 from standfast.errors import ConflictError, FencedError, LeaseHeldError
-from standfast.fleet import Automation
 from standfast.lease import HolderState, Purpose
 from standfast.telling import tell
 from standfast.traffic import DriftAction
@@ -49,7 +48,7 @@ class Reconciler:
         decision = traffic.decide_drift(desired, actual)
         if decision.action is DriftAction.NONE:
             return decision.reason
-        repair = decision.action is DriftAction.REPAIR and self.switches.read_switch().automation is Automation.RUN
+        repair = decision.action is DriftAction.REPAIR and not self.switches.read_brake().why_not(self.scope_id)
         if repair:
             traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
         if repair and now - desired.updated_at < SETTLING_SECONDS:
@@ -85,9 +84,7 @@ class Reconciler:
             return ""
         config = view.applied.config
         why_not = failover.why_not_settled(left, view.assessments, config.detection.fresh_seconds, now)
-        switch = self.switches.read_switch()
-        if switch.automation is not Automation.RUN:
-            why_not = f"the switch says {switch.automation}"
+        why_not = self.switches.read_brake().why_not(self.scope_id, left.failed, left.chosen) or why_not
         moved = f"the traffic is on {left.chosen} and {left.failed} is still called active"
         if why_not:
             return f"; {moved}; it is not recorded yet: {why_not}"
@@ -144,6 +141,7 @@ class Reconciler:
             failed_cluster_id="",
             incidents=self.incidents,
             messenger=self.messenger,
+            switches=self.switches,
             now=now,
         )
 

@@ -12,6 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from standfast.health import Verdict
 
 
+class BreakGlass(BaseModel):
+    """Who overrides the switches for this execution, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: str = Field(min_length=1, max_length=100)
+    reason: str = Field(min_length=1, max_length=500)
+
+
 class ExecutionInput(BaseModel):
     """The input of an execution. Unknown fields are refused: a typing error must not start something else.
 
@@ -28,6 +37,7 @@ class ExecutionInput(BaseModel):
     failed_since: float | None = None
     detected_at: float | None = None
     trigger: str = Field(default="console", max_length=80)
+    break_glass: BreakGlass | None = Field(default=None, description="overrides the switches, under your name")
 
     @model_validator(mode="after")
     def _a_failover_names_what_failed(self) -> ExecutionInput:
@@ -52,7 +62,8 @@ class Plan(BaseModel):
     """What TakeLease found and every later step reads.
 
     `may_change` is False in a preflight and while the switch says observe: then each step does its reading, its
-    probing and its deciding, and changes nothing. `held_back` says why.
+    probing and its deciding, and changes nothing. `held_back` says why. `break_glass`: who overrode the
+    switches, and why; empty where nobody did.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -69,6 +80,7 @@ class Plan(BaseModel):
     token: int
     may_change: bool
     held_back: str
+    break_glass: str = ""
 
 
 class SelectionAnswer(BaseModel):

@@ -14,9 +14,10 @@ from standfast.lease import Lease
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from standfast.brake import Brake, Switch
     from standfast.checks import Checked, NodeHealth
     from standfast.fault_memory import FaultMemory, NodeMemory, Occurrence
-    from standfast.fleet import Automation, FleetConfig, ReplicaAddress
+    from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
     from standfast.health import Assessment, Verdict
     from standfast.traffic import Desired
@@ -34,16 +35,6 @@ class ScopeRecord:
     lease: Lease = field(default_factory=Lease)
     attempts: int = 0
     not_before: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """The automation switch, with who set it and why."""
-
-    automation: Automation
-    reason: str
-    set_by: str
-    set_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +115,21 @@ class ConfigStore(Protocol):
 
 
 class SwitchStore(Protocol):
-    """The fleet's automation switch: one for all Regions."""
+    """The automation switches of fleet, Regions and clusters: the same for all Regions."""
 
-    def read_switch(self) -> Switch:
-        """The switch as it is now; *observe* when nobody has set it.
+    def read_brake(self) -> Brake:
+        """All switches as they are now; the fleet's says *observe* when nobody has set it.
 
-        In a Region that is cut off: as it was last known there, because an isolated Region can still save itself.
+        In a Region that is cut off: as they were last known there, because an isolated Region can still save itself.
         """
         ...
 
-    def glance_at_switch(self) -> Switch:
-        """The switch as this Region knows it, perhaps a moment old: cheap, for those who ask every second."""
+    def glance_at_brake(self) -> Brake:
+        """All switches as this Region knows them, perhaps a moment old: cheap, for those who ask every second."""
         ...
 
     def write_switch(self, switch: Switch) -> None:
-        """Set the switch in all Regions at once. May be repeated."""
+        """Set the switch of its scope, in all Regions at once. May be repeated."""
         ...
 
 

@@ -11,13 +11,13 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from standfast.brake import Brake, Switch
 from standfast.emf import HIGH_RESOLUTION
 from standfast.errors import StandfastError, TransientError
 from standfast.failover import StartAction, StartDecision, decide_start
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
 from standfast.observation import Observation
-from standfast.stores import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -83,7 +83,7 @@ class Watch:
         self._published_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._view: View | None = None
-        self._switch = Switch(Automation.OBSERVE, "the switch was not read yet", "", 0.0)
+        self._brake = Brake(Switch(Automation.OBSERVE, "the switches were not read yet", "", 0.0))
         self._controls_pass = True
         self._written: dict[str, tuple[Verdict, float]] = {}
         self._said: dict[str, str] = {}
@@ -93,7 +93,7 @@ class Watch:
     async def run(self, until: float) -> WatchReport:
         """Watch until a later run has the watch, or until the given time. Raises what the first view raises."""
         self._view = await asyncio.to_thread(self._store.view)
-        await self._read_switch()
+        await self._read_brake()
         generation = await asyncio.to_thread(self._store.enter)
         passes, reason = 0, "the time is up and no later run has the watch"
         next_pass = self._clock.now()
@@ -121,7 +121,7 @@ class Watch:
         that it does no harm where the watch has done it already. What it saw is written, for whoever proves a standby.
         """
         self._view = await asyncio.to_thread(self._store.view)
-        await self._read_switch()
+        await self._read_brake()
         good = 0
         while good < SETTLED_PASSES and not self._started and self._clock.now() < until:
             began = self._clock.now()
@@ -155,15 +155,15 @@ class Watch:
             logger.exception("the state cannot be read; the watch goes on by what it knew")
             return
         self._controls_pass = True
-        await self._read_switch()
+        await self._read_brake()
 
-    async def _read_switch(self) -> None:
+    async def _read_brake(self) -> None:
         """What was last known stands while it cannot be read; before it was ever read, nothing is changed."""
         try:
             async with asyncio.timeout(VIEW_SECONDS):
-                self._switch = await asyncio.to_thread(self._switches.glance_at_switch)
+                self._brake = await asyncio.to_thread(self._switches.glance_at_brake)
         except (StandfastError, TimeoutError) as error:
-            logger.warning("the switch cannot be read, it stays at %s: %s", self._switch.automation, error)
+            logger.warning("the switches cannot be read, they stay as they were: %s", error)
 
     def assessments(self) -> dict[str, Assessment]:
         """Cluster id -> the judgement of all that was probed so far."""
@@ -176,9 +176,7 @@ class Watch:
         if self._view is None:
             return self._decision
         assessments = self.assessments()
-        decision = decide_start(
-            self._scope_id, self._view.scope, assessments, self._switch.automation, self._clock.now()
-        )
+        decision = decide_start(self._scope_id, self._view.scope, assessments, self._brake, self._clock.now())
         self._say(assessments, decision)
         if decision.action is StartAction.START and (name := self._next_name(decision.execution_name)):
             self._started[name] = self._clock.now()

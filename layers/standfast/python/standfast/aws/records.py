@@ -7,6 +7,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from standfast.brake import FLEET, NEVER_SET, Brake, Switch
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.damping import History
 from standfast.errors import CorruptStateError, InvalidInputError
@@ -14,14 +15,12 @@ from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
-from standfast.stores import AppliedConfig, ScopeRecord, Sight, Switch
+from standfast.stores import AppliedConfig, ScopeRecord, Sight
 from standfast.traffic import Desired
 from standfast.xids import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-NEVER_SET = Switch(Automation.OBSERVE, "nobody has set the switch yet; a new fleet observes", "", 0.0)
 
 
 @contextmanager
@@ -90,12 +89,16 @@ def applied_from_item(item: Mapping[str, Any]) -> AppliedConfig:
         return AppliedConfig(version=item["version"], config=FleetConfig.parse(json.loads(item["document"])))
 
 
-def switch_from_item(item: Mapping[str, Any] | None) -> Switch:
-    """The switch of a SWITCH item; *observe* when there is none."""
-    if item is None:
-        return NEVER_SET
-    with reading("SWITCH"):
-        return Switch(Automation(item["automation"]), item["reason"], item["set_by"], float(item["set_at"]))
+def brake_from_items(items: Sequence[Mapping[str, Any]]) -> Brake:
+    """The switches of SWITCH items; the fleet's says *observe* when there is none."""
+    found = {switch.scope: switch for switch in map(_switch_from_item, items)}
+    return Brake(found.pop(FLEET, NEVER_SET), found)
+
+
+def _switch_from_item(item: Mapping[str, Any]) -> Switch:
+    with reading(str(item.get("sk", "SWITCH"))):
+        scope = str(item.get("scope", FLEET))  # not in items of earlier versions
+        return Switch(Automation(item["automation"]), item["reason"], item["set_by"], float(item["set_at"]), scope)
 
 
 def sight_from_item(item: Mapping[str, Any]) -> Sight:

@@ -2,7 +2,7 @@
 
 | pk | sk | item |
 |---|---|---|
-| FLEET | SWITCH | the automation switch |
+| FLEET | SWITCH, SWITCH#<scope> | the automation switch of the fleet; of a Region or a cluster |
 | SIGHTS | <vantage>#<region> | how a Region's entry looks from another Region |
 
 Such a table has no transactions and no TTL. A Region that is cut off from both others reads eventually only and cannot
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import boto3
 
 from standfast.aws.calls import config
-from standfast.aws.records import sight_from_item, switch_from_item
+from standfast.aws.records import brake_from_items, sight_from_item
 from standfast.aws.table import Table
+from standfast.brake import FLEET
 from standfast.errors import ThrottledError, TransientError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from standfast.stores import Sight, Switch
+    from standfast.brake import Brake, Switch
+    from standfast.stores import Sight
 
 WRITE_ATTEMPTS = 3
 
@@ -44,18 +46,23 @@ class RegionTable(Table):
 
     # SwitchStore
 
-    def read_switch(self) -> Switch:
+    def read_brake(self) -> Brake:
         try:
-            return switch_from_item(self._get("FLEET", "SWITCH"))
+            return self._brake(consistent=True)
         except TransientError as error:
-            logger.warning("the other Regions do not answer, the switch is taken as it is known here: %s", error)
-            return self.glance_at_switch()
+            logger.warning("the other Regions do not answer, the switches are taken as they are known here: %s", error)
+            return self.glance_at_brake()
 
-    def glance_at_switch(self) -> Switch:
-        return switch_from_item(self._get("FLEET", "SWITCH", consistent=False))
+    def glance_at_brake(self) -> Brake:
+        return self._brake(consistent=False)
 
     def write_switch(self, switch: Switch) -> None:
-        self._replace("FLEET", "SWITCH", {**asdict(switch), "automation": str(switch.automation)})
+        name = "SWITCH" if switch.scope == FLEET else f"SWITCH#{switch.scope}"
+        self._replace("FLEET", name, {**asdict(switch), "automation": str(switch.automation)})
+
+    def _brake(self, *, consistent: bool) -> Brake:
+        items = self._query("FLEET", consistent=consistent)
+        return brake_from_items([item for item in items if item["sk"].partition("#")[0] == "SWITCH"])
 
     # SightStore
 
