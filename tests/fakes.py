@@ -12,9 +12,10 @@ from standfast.engine import EngineDescription, EngineState
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
 from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
+from standfast.incidents import Incident
 from standfast.lease import HolderState, Lease, released
 from standfast.ports import Clock
-from standfast.stores import AppliedConfig, Incident, ScopeRecord, Sight, View
+from standfast.stores import AppliedConfig, ScopeRecord, Sight, Told, View
 from standfast.traffic import Desired, Weights
 
 
@@ -128,7 +129,8 @@ class FakeClusterTable:
     def __init__(self, known: View) -> None:
         self.known = known
         self.generation = known.relay
-        self.incidents: dict[str, Incident] = {}
+        self.incidents: dict[str, Told] = {}
+        self.acknowledged: set[str] = set()
         self.written: list[Assessment] = []
         self.faults = Faults()
 
@@ -177,11 +179,45 @@ class FakeClusterTable:
     def outcome(self, incident_id: str, *, since: float) -> str | None:
         self.faults.check("outcome")
         told = self.incidents.get(incident_id)
-        return told.outcome if told and told.told_at >= since else None
+        return told.outcome if told and (told.told_at >= since or incident_id in self.acknowledged) else None
 
-    def record(self, incident: Incident) -> None:
+    def record(self, told: Told) -> None:
         self.faults.check("record")
-        self.incidents[incident.incident_id] = incident
+        self.incidents[told.incident_id] = told
+        self.acknowledged.discard(told.incident_id)
+
+    def acknowledge(self, incident_id: str, *, by: str, now: float) -> bool:
+        self.faults.check("acknowledge")
+        self.acknowledged.add(incident_id)
+        return incident_id in self.incidents
+
+
+class FakeIncidentLog:
+    """IncidentLog in memory."""
+
+    def __init__(self, *known: Incident) -> None:
+        self.open = {incident.incident_id: incident for incident in known}
+        self.closed: list[Incident] = []
+        self.faults = Faults()
+
+    def open_incidents(self) -> Sequence[Incident]:
+        self.faults.check("open_incidents")
+        return list(self.open.values())
+
+    def closed_incidents(self, most: int) -> Sequence[Incident]:
+        return self.closed[::-1][:most]
+
+    def write_incident(self, incident: Incident) -> None:
+        self.faults.check("write_incident")
+        stands = self.open.get(incident.incident_id)
+        if (stands.version if stands else 0) != incident.version:
+            raise ConflictError(f"incident {incident.incident_id} is no longer at version {incident.version}")
+        written = replace(incident, version=incident.version + 1)
+        if incident.closed_at is None:
+            self.open[incident.incident_id] = written
+        else:
+            self.open.pop(incident.incident_id, None)
+            self.closed.append(written)
 
 
 class FakeRegionTable:

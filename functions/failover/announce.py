@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import announcements, bootstrap, evidence, telling
+from standfast import announcements, bootstrap, evidence, incident_keeping, telling
 from standfast.fleet import parse_input
 from standfast.steps import DrainStep
 
@@ -25,4 +25,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
+    if step.mode != "preflight":
+        change = incident_keeping.moved(step, now) if step.may_change else incident_keeping.held_back(step, now)
+        incident_keeping.amend(bootstrap.incident_log(), step, change)
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

@@ -25,7 +25,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     counts = asyncio.run(_in_flight(replicas, config.model))
     in_flight = {address.replica_id: count for address, count in zip(replicas, counts, strict=True)}
     deadline = step.shift.shifted_at + config.failover.drain_seconds
-    return asdict(draining.judge_drain(in_flight, bootstrap.clock().now(), deadline))
+    now = bootstrap.clock().now()
+    return {**asdict(draining.judge_drain(in_flight, now, deadline)), "at": now}
 
 
 async def _in_flight(replicas: Sequence[ReplicaAddress], model: Model) -> list[int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, evidence, failover, telling, traffic
+from standfast import announcements, bootstrap, evidence, failover, incident_keeping, telling, traffic
 from standfast.errors import FencedError, StandfastError
 from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
@@ -35,6 +35,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
+    if step.mode != "preflight":
+        why = announcements.cause_in_words(step.error)
+        incident_keeping.amend(bootstrap.incident_log(), step, incident_keeping.gave_up(step, why, now))
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
 
 

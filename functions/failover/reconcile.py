@@ -1,4 +1,4 @@
-"""Every five seconds: actual weights against desired ones, leases whose holder ended, overload that is to be shed.
+"""Every five seconds: actual weights against desired ones, leases whose holder ended, overload, incidents.
 
 Started each minute by a schedule, and by EventBridge when an execution of `cluster_failover` ended badly: a time-out
 or a stop of an execution runs no Catch.
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from standfast import bootstrap
 from standfast.fleet import parse_input
+from standfast.incident_keeping import IncidentKeeper
 from standfast.overload import OverloadGuard
 from standfast.reconcile import Reconciler
 
@@ -49,7 +50,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, list[str]]:
         now = bootstrap.clock().now()
         return {"found": [reconciler.ended(ended.execution_arn, ended.status, ended.error or "", now)]}
     asked = parse_input(ReconcileInput, event, "the input")
-    return {"found": asyncio.run(_rounds(reconciler, _guard(context.aws_request_id), asked.rounds))}
+    return {"found": asyncio.run(_rounds(reconciler, _guard(context.aws_request_id), _keeper(), asked.rounds))}
 
 
 def _reconciler() -> Reconciler:
@@ -81,14 +82,25 @@ def _guard(request_id: str) -> OverloadGuard:
     )
 
 
-async def _rounds(reconciler: Reconciler, guard: OverloadGuard, rounds: int) -> list[str]:
+def _keeper() -> IncidentKeeper:
+    return IncidentKeeper(
+        scope_id=bootstrap.settings().region,
+        views=bootstrap.cluster_table(),
+        log=bootstrap.incident_log(),
+        messenger=bootstrap.messenger(),
+        metrics=bootstrap.metrics(),
+    )
+
+
+async def _rounds(reconciler: Reconciler, guard: OverloadGuard, keeper: IncidentKeeper, rounds: int) -> list[str]:
     clock = bootstrap.clock()
     found: list[str] = []
     for done in range(rounds):
         began = clock.now()
         recovered = reconciler.recover(began)
         settled = reconciler.settle(clock.now())
-        found.append(f"{recovered}{settled}; {reconciler.verify(clock.now())}; {guard.look(clock.now())}")
+        drift, overload = reconciler.verify(clock.now()), guard.look(clock.now())
+        found.append(f"{recovered}{settled}; {drift}; {overload}{keeper.look(clock.now())}")
         if done + 1 < rounds:
             await clock.sleep(max(0.0, EVERY_SECONDS - (clock.now() - began)))
     return found

@@ -43,5 +43,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         may_change=admission.may_change,
         held_back=admission.held_back,
         break_glass=str(override or ""),
+        decided_at=now,
     )
     return plan.model_dump(mode="json")

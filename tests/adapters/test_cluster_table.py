@@ -30,7 +30,7 @@ from standfast.fleet import Role
 from standfast.golden import Golden
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
-from standfast.stores import GoldenAnswers, Incident
+from standfast.stores import GoldenAnswers, Told
 from tests.builders import (
     ACTIVE,
     EXECUTION,
@@ -274,7 +274,7 @@ def test_everything_is_seen_at_once(table: ClusterTable) -> None:
     ready(table)
     registered = {ACTIVE: addresses(ACTIVE, 4), STANDBY: []}
     table.write_replicas(registered, now=NOW)
-    table.record(Incident("an-incident", SCOPE, ACTIVE, "it failed", "completed", NOW))
+    table.record(Told("an-incident", SCOPE, ACTIVE, "it failed", "completed", NOW))
     view = table.view()
     assert view.scope == record()
     assert (view.applied.version, view.applied.config) == (1, fleet())
@@ -314,9 +314,19 @@ def test_generations_of_the_relay_grow_and_the_latest_that_took_over_has_it(tabl
 def test_an_incident_is_told_once_of_each_outcome(table: ClusterTable) -> None:
     assert table.outcome("an-incident", since=0) is None
     for outcome in ("started", "completed", "completed"):
-        table.record(Incident("an-incident", SCOPE, ACTIVE, "it failed", outcome, NOW))
+        table.record(Told("an-incident", SCOPE, ACTIVE, "it failed", outcome, NOW))
         assert table.outcome("an-incident", since=0) == outcome
     assert table.outcome("another", since=0) is None
+    assert table.outcome("an-incident", since=NOW + 86400) is None
+
+
+def test_an_acknowledged_incident_is_not_told_again_until_there_is_something_new(table: ClusterTable) -> None:
+    assert not table.acknowledge("an-incident", by="ana", now=NOW)
+    told = Told("an-incident", SCOPE, ACTIVE, "it failed", "failed", NOW)
+    table.record(told)
+    assert table.acknowledge("an-incident", by="ana", now=NOW)
+    assert table.outcome("an-incident", since=NOW + 86400) == "failed"
+    table.record(told)
     assert table.outcome("an-incident", since=NOW + 86400) is None
 
 

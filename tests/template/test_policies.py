@@ -15,6 +15,7 @@ from policy_sentry.querying.all import get_all_actions
 
 from standfast.aws.cluster_table import ClusterTable
 from standfast.aws.fault_table import FaultTable
+from standfast.aws.incident_table import IncidentTable
 from standfast.aws.region_table import RegionTable
 from tests.template import documents
 from tests.template.documents import Document, target
@@ -54,6 +55,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.shift_traffic": {"view", "write_desired", "read"},
     "failover.take_lease": {"view", "read", "grant"},
     "failover.verify_serving": {"view"},
+    "incidents.acknowledge_incident": {"acknowledge"},
     "health.collect_node_reports": {"view"},
     "health.discover_replicas": {"read_config", "write_replicas"},
     "health.judge_clusters": {"view", "write_checks", "outcome", "record"},
@@ -68,6 +70,14 @@ TABLE_METHODS: dict[str, set[str]] = {
 FAULT_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of FaultTable, which is the state table too.
     "health.collect_node_reports": {"read_faults", "write_faults"},
+}
+INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of IncidentTable, which is the state table too; .incident_keeping calls open and write.
+    "failover.announce": {"open_incidents", "write_incident"},
+    "failover.give_up": {"open_incidents", "write_incident"},
+    "failover.reconcile": {"open_incidents", "write_incident"},
+    "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
+    "incidents.list_incidents": {"open_incidents", "closed_incidents"},
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
@@ -280,7 +290,14 @@ def called(tree: ast.AST) -> set[str]:
 
 def table_actions(table: type, method: str) -> set[str]:
     """The DynamoDB actions of a method of a table, itself and through its private methods."""
-    actions = {"get_item": "GetItem", "put_item": "PutItem", "update_item": "UpdateItem", "get_paginator": "Query"}
+    actions = {
+        "get_item": "GetItem",
+        "put_item": "PutItem",
+        "update_item": "UpdateItem",
+        "delete_item": "DeleteItem",
+        "get_paginator": "Query",
+        "query": "Query",
+    }
     names = called(definition(table, method))
     found = {f"dynamodb:{action}" for call, action in actions.items() if call in names}
     for name in names:
@@ -301,6 +318,7 @@ def public(table: type) -> set[str]:
 TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (ClusterTable, TABLE_METHODS),
     (FaultTable, FAULT_TABLE_METHODS),
+    (IncidentTable, INCIDENT_TABLE_METHODS),
     (RegionTable, REGION_TABLE_METHODS),
 ]
 FUNCTIONS = documents.resources("AWS::Lambda::Function")

@@ -188,8 +188,8 @@ def test_a_page_says_what_the_switch_says_and_is_sent_when_it_cannot_be_read() -
         )
         switches.faults.fail("glance_at_brake", UnavailableError("the table is away"))
     assert [text for _, text in messenger.pages] == [
-        "text\nThe switch: run for the fleet (proven in the game day; set by ada).",
-        "text\nWhat the switch says cannot be read: the table is away",
+        "text\nThe switch: run for the fleet (proven in the game day; set by ada).\nIncident: incident",
+        "text\nWhat the switch says cannot be read: the table is away\nIncident: incident",
     ]
 
 

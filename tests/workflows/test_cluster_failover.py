@@ -75,6 +75,11 @@ def test_a_failover_by_hand_moves_records_and_tells(region: SandboxRegion) -> No
     assert "a test moves the traffic" in page.text
     assert f"{STANDBY} has 2 replicas for the traffic of 4" in page.text
     assert "readmit-cluster" in page.text
+    incident = next(each for each in region.invoke("list-incidents", {})["open"] if each["cluster_id"] == PRIMARY)
+    assert set(incident["seconds"]) >= {"detect", "decide", "move", "drain"}
+    assert f"all traffic went to {STANDBY}" in incident["actions"][0]["what"]
+    acknowledged = region.invoke("acknowledge-incident", {"incident_id": incident["incident_id"], "by": "ana"})
+    assert acknowledged == {"incident_id": incident["incident_id"], "acknowledged_by": "ana", "open": True}
     order = states(region, execution)
     assert order.index("ShiftTraffic") < order.index("VerifyServing") < order.index("RecordRoles")
     assert order.index("ShiftTraffic") < order.index("CheckDrain") < order.index("Quarantine")
@@ -237,6 +242,11 @@ def test_a_switch_of_its_own_keeps_a_cluster_where_it_is_unless_somebody_breaks_
     (page,) = pages(region, told)
     assert "Break-glass: bo broke the glass: users wait. The switches were not asked." in page.text
     assert f"The switch: off for cluster {PRIMARY} (a migration; set by ana)." in page.text
+
+
+def test_an_incident_that_nobody_was_told_of_cannot_be_acknowledged(region: SandboxRegion) -> None:
+    with pytest.raises(SandboxError, match="nobody was told of 'no-such-incident'; open are: "):
+        region.invoke("acknowledge-incident", {"incident_id": "no-such-incident", "by": "ana"})
 
 
 def test_a_switch_for_what_is_not_there_is_refused(region: SandboxRegion) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Secrets,
         TrafficMetrics,
     )
+    from standfast.stores import IncidentLog
 
 
 @cache
@@ -60,6 +61,14 @@ def fault_table() -> FaultTable:
     from standfast.aws.fault_table import FaultTable
 
     return FaultTable(settings().table, settings().region)
+
+
+@cache
+def incident_log() -> IncidentLog:
+    """Incidents as durable intervals, in the state table."""
+    from standfast.aws.incident_table import IncidentTable
+
+    return IncidentTable(settings().table, settings().region)
 
 
 @cache

@@ -63,7 +63,7 @@ class Plan(BaseModel):
 
     `may_change` is False in a preflight and while the switch says observe: then each step does its reading, its
     probing and its deciding, and changes nothing. `held_back` says why. `break_glass`: who overrode the
-    switches, and why; empty where nobody did.
+    switches, and why; empty where nobody did. `decided_at`: when TakeLease admitted it.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -81,6 +81,7 @@ class Plan(BaseModel):
     may_change: bool
     held_back: str
     break_glass: str = ""
+    decided_at: float = 0.0
 
 
 class SelectionAnswer(BaseModel):
@@ -134,10 +135,19 @@ class ChosenStep(Plan):
     selection: SelectionAnswer
 
 
+class DrainAnswer(BaseModel):
+    """Whether the failed cluster was found empty, why, and when."""
+
+    drained: bool
+    reason: str
+    at: float
+
+
 class DrainStep(ChosenStep):
-    """What the steps after ShiftTraffic read."""
+    """What the steps after ShiftTraffic read. `drain` is there once CheckDrain has answered."""
 
     shift: ShiftAnswer
+    drain: DrainAnswer | None = None
 
 
 class GiveUpStep(Plan):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
     from standfast.health import Assessment, Verdict
+    from standfast.incidents import Incident
     from standfast.traffic import Desired
 
 
@@ -63,8 +64,8 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """One failure and what was last told of it. `outcome` is empty until somebody was told."""
+class Told:
+    """What was last told of an incident. `outcome` says it in a word that can be compared."""
 
     incident_id: str
     scope_id: str
@@ -246,12 +247,36 @@ class WatchStore(ViewStore, RelayStore, Protocol):
 
 
 class IncidentStore(Protocol):
-    """Incidents, kept for the record and so that a person is told once of each outcome."""
+    """What was told of incidents, so that a person is told once of each outcome."""
 
     def outcome(self, incident_id: str, *, since: float) -> str | None:
-        """What was last told of an incident, if it was told at or after `since`, else None."""
+        """What was last told of an incident, if it was told at or after `since` or is acknowledged, else None."""
         ...
 
-    def record(self, incident: Incident) -> None:
-        """Record what was told. May be repeated."""
+    def record(self, told: Told) -> None:
+        """Record what was told; an acknowledgement of what was told before is over. May be repeated."""
+        ...
+
+    def acknowledge(self, incident_id: str, *, by: str, now: float) -> bool:
+        """Somebody has it in hand: it is not told again until there is something new. False when nothing was told."""
+        ...
+
+
+class IncidentLog(Protocol):
+    """Incidents as durable intervals, open and closed."""
+
+    def open_incidents(self) -> Sequence[Incident]:
+        """Those that are open. Raises CorruptStateError."""
+        ...
+
+    def closed_incidents(self, most: int) -> Sequence[Incident]:
+        """The newest that are closed, newest first. Raises CorruptStateError."""
+        ...
+
+    def write_incident(self, incident: Incident) -> None:
+        """Write it with a version one higher than it was read with; a closed one moves to the closed ones.
+
+        Compare-and-set: raises ConflictError when somebody wrote between. Repeating the write that closed it raises it
+        as well, and leaves one closed incident.
+        """
         ...

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from standfast.announcements import Announcement, Urgency
 from standfast.errors import StandfastError
-from standfast.stores import Incident
+from standfast.stores import Told
 
 if TYPE_CHECKING:
     from standfast.ports import Messenger
@@ -30,7 +30,8 @@ def tell(
 ) -> bool:
     """Page or notify, put the event on the bus, and record the outcome. False when it was told already.
 
-    A page says what the switch says: whether Standfast goes on by itself is what its reader must know first.
+    A page says what the switch says, for whether Standfast goes on by itself is what its reader must know, and its
+    incident, to acknowledge it by.
 
     The message goes out before the record: a crash between the two repeats a page, never loses one.
     """
@@ -39,7 +40,7 @@ def tell(
         return False
     text = announcement.text
     if announcement.urgency is Urgency.PAGE:
-        text = f"{text}\n{_switch(scope_id, failed_cluster_id, switches)}"
+        text = f"{text}\n{_switch(scope_id, failed_cluster_id, switches)}\nIncident: {incident_id}"
         messenger.page(announcement.subject, text)
     else:
         messenger.notice(announcement.subject, text)
@@ -51,7 +52,7 @@ def tell(
         "text": text,
     }
     messenger.event(announcement.detail_type, detail)
-    incidents.record(Incident(incident_id, scope_id, failed_cluster_id, text, announcement.outcome, now))
+    incidents.record(Told(incident_id, scope_id, failed_cluster_id, text, announcement.outcome, now))
     return True
 
 

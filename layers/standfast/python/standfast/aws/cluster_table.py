@@ -10,7 +10,8 @@
 | WATCH | the relay's generations |
 
 Incidents, golden answers and what is remembered of faults have partitions of their own, `<scope>#INCIDENTS`,
-`<scope>#GOLDEN` (by model and version) and `<scope>#FAULTS` (fault_table), so that the watch's query stays small.
+`<scope>#GOLDEN` (by model and version), `<scope>#FAULTS` (fault_table), `<scope>#OPEN` and `#CLOSED`
+(incident_table), so that the watch's query stays small.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from standfast.aws.records import (
 )
 from standfast.aws.table import Table
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
-from standfast.stores import AppliedConfig, Incident, ScopeRecord, View
+from standfast.stores import AppliedConfig, ScopeRecord, Told, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -243,10 +244,22 @@ class ClusterTable(Table):
 
     def outcome(self, incident_id: str, *, since: float) -> str | None:
         item = self._get(f"{self._region}#INCIDENTS", incident_id)
-        return str(item["outcome"]) if item and item["told_at"] >= since else None
+        if item is None or (item["told_at"] < since and "acknowledged_at" not in item):
+            return None
+        return str(item["outcome"])
 
-    def record(self, incident: Incident) -> None:
-        self._put(f"{self._region}#INCIDENTS", incident.incident_id, asdict(incident))
+    def record(self, told: Told) -> None:
+        self._put(f"{self._region}#INCIDENTS", told.incident_id, asdict(told))
+
+    def acknowledge(self, incident_id: str, *, by: str, now: float) -> bool:
+        refused = self._update(
+            f"{self._region}#INCIDENTS",
+            incident_id,
+            "SET acknowledged_by = :by, acknowledged_at = :at",
+            {":by": by, ":at": now},
+            condition="attribute_exists(pk)",
+        )
+        return refused is None
 
 
 def _golden_name(model: str, version: str | None) -> str:

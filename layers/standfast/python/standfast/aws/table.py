@@ -45,6 +45,33 @@ class Table:
             )
             return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
+    def _latest(self, partition: str, most: int) -> list[dict[str, Any]]:
+        """The items with the last names, last first."""
+        with translated(f"Query {partition}"):
+            page = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": encode(partition)},
+                ScanIndexForward=False,
+                Limit=most,
+            )
+        return [decode_item(item, f"{partition} {item['sk']['S']}") for item in page["Items"]]
+
+    def _delete_if(self, partition: str, name: str, condition: str, values: Mapping[str, object]) -> bool:
+        with translated(f"DeleteItem {name}"):
+            try:
+                self._client.delete_item(
+                    TableName=self._table,
+                    Key=self._key(partition, name),
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues={key: encode(value) for key, value in values.items()},
+                )
+            except ClientError as error:
+                if error_code(error) != _REFUSED:
+                    raise
+                return False
+        return True
+
     def _put(self, partition: str, name: str, item: Mapping[str, object]) -> None:
         with translated(f"PutItem {name}"):
             self._client.put_item(TableName=self._table, Item={**encode_item(item), **self._key(partition, name)})

@@ -1,0 +1,85 @@
+"""IncidentLog: incidents as durable intervals, in two partitions of the state table.
+
+| pk | sk | item |
+|---|---|---|
+| <scope>#OPEN | <incident id> | an open incident: few, read every five seconds |
+| <scope>#CLOSED | <UTC time of opening>#<incident id> | a closed one, kept for two years by the time to live |
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from standfast.aws.calls import config
+from standfast.aws.records import reading
+from standfast.aws.table import Table
+from standfast.errors import ConflictError
+from standfast.incidents import Act, Incident
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEPT_SECONDS = 2 * 365 * 86_400
+
+
+class IncidentTable(Table):
+    """IncidentLog on DynamoDB."""
+
+    def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
+        super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=3)))
+        self._open, self._closed = f"{region}#OPEN", f"{region}#CLOSED"
+
+    def open_incidents(self) -> Sequence[Incident]:
+        return [_incident(item) for item in self._query(self._open)]
+
+    def closed_incidents(self, most: int) -> Sequence[Incident]:
+        return [_incident(item) for item in self._latest(self._closed, most)]
+
+    def write_incident(self, incident: Incident) -> None:
+        seen, item = incident.version, asdict(replace(incident, version=incident.version + 1))
+        name = incident.incident_id
+        if incident.closed_at is not None:
+            opened = datetime.fromtimestamp(incident.opened_at, UTC).isoformat(timespec="milliseconds")
+            expires_at = int(incident.closed_at + KEPT_SECONDS)
+            # First what is new, then away with what is old: whoever stops between the two closes it again.
+            self._put(self._closed, f"{opened}#{name}", {**item, "expires_at": expires_at})
+            written = self._delete_if(self._open, name, "version = :seen", {":seen": seen})
+        elif seen == 0:
+            written = self._put_new(self._open, name, item)
+        else:
+            written = self._put_if(self._open, name, item, "version = :seen", {":seen": seen})
+        if not written:
+            raise ConflictError(f"incident {name} is no longer at version {seen}; read it and decide again")
+
+
+def _incident(item: Mapping[str, Any]) -> Incident:
+    with reading(f"incident {item.get('incident_id')}"):
+        return Incident(
+            incident_id=item["incident_id"],
+            scope_id=item["scope_id"],
+            cluster_id=item["cluster_id"],
+            cause=item["cause"],
+            opened_at=float(item["opened_at"]),
+            detected_at=float(item["detected_at"]),
+            affects_users=bool(item["affects_users"]),
+            decided_at=_moment(item, "decided_at"),
+            moved_at=_moment(item, "moved_at"),
+            drained_at=_moment(item, "drained_at"),
+            well_since=_moment(item, "well_since"),
+            closed_at=_moment(item, "closed_at"),
+            actions=tuple(Act(float(act["at"]), act["what"]) for act in item["actions"]),
+            acknowledged_by=item["acknowledged_by"],
+            acknowledged_at=_moment(item, "acknowledged_at"),
+            version=int(item["version"]),
+        )
+
+
+def _moment(item: Mapping[str, Any], name: str) -> float | None:
+    value = item.get(name)
+    return None if value is None else float(value)

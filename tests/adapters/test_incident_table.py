@@ -1,0 +1,83 @@
+"""IncidentTable on DynamoDB: compare-and-set while it is open, one record once it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+
+from standfast.aws.incident_table import IncidentTable
+from standfast.errors import ConflictError, CorruptStateError
+from standfast.incidents import Incident
+from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
+
+TABLE = "standfast-incidents"
+NEW = Incident("i-1", SCOPE, ACTIVE, "0 of 4 replicas pass", NOW - 30, NOW - 28.5, affects_users=True)
+
+
+@pytest.fixture(scope="module")
+def dynamodb(aws: str) -> Any:
+    return boto3.client("dynamodb", region_name=aws)
+
+
+@pytest.fixture
+def table(dynamodb: Any) -> Iterator[IncidentTable]:
+    names = ("pk", "sk")
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        KeySchema=[
+            {"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
+        ],
+    )
+    yield IncidentTable(TABLE, SCOPE, dynamodb)
+    dynamodb.delete_table(TableName=TABLE)
+
+
+def test_an_open_incident_is_read_back_as_it_was_written(table: IncidentTable) -> None:
+    assert table.open_incidents() == []
+    whole = replace(NEW.with_act(NOW, "moved"), decided_at=NOW - 27, moved_at=NOW - 26.25, well_since=NOW)
+    table.write_incident(whole)
+    assert table.open_incidents() == [replace(whole, version=1)]
+
+
+def test_who_wrote_later_must_have_read_what_was_written_before(table: IncidentTable) -> None:
+    table.write_incident(NEW)
+    for stale in (NEW, replace(NEW, version=2), replace(NEW, version=2, closed_at=NOW)):
+        with pytest.raises(ConflictError, match="incident i-1 is no longer at version"):
+            table.write_incident(stale)
+    table.write_incident(replace(NEW, version=1, cause="another"))
+    assert [each.cause for each in table.open_incidents()] == ["another"]
+
+
+def test_a_closed_incident_is_closed_once_however_often_it_is_written(table: IncidentTable) -> None:
+    table.write_incident(NEW)
+    closed = replace(NEW, version=1, well_since=NOW, closed_at=NOW + 60)
+    table.write_incident(closed)
+    with pytest.raises(ConflictError):
+        table.write_incident(closed)
+    assert table.open_incidents() == []
+    assert table.closed_incidents(10) == [replace(closed, version=2)]
+
+
+def test_the_latest_closed_incidents_come_first(table: IncidentTable) -> None:
+    for number in range(4):
+        incident = replace(NEW, incident_id=f"i-{number}", cluster_id=STANDBY, opened_at=NOW + 3600 * number)
+        table.write_incident(incident)
+        table.write_incident(replace(incident, version=1, closed_at=NOW + 3600 * number + 60))
+    assert [incident.incident_id for incident in table.closed_incidents(2)] == ["i-3", "i-2"]
+
+
+def test_an_incident_that_cannot_be_understood_is_refused_by_name(table: IncidentTable, dynamodb: Any) -> None:
+    table.write_incident(NEW)
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"{SCOPE}#OPEN"}, "sk": {"S": "i-1"}},
+        UpdateExpression="REMOVE detected_at",
+    )
+    with pytest.raises(CorruptStateError, match="incident i-1"):
+        table.open_incidents()
