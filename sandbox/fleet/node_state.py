@@ -67,6 +67,10 @@ class NodeState:
         """The name of a GPU that outlives reboots."""
         return self._uuids[index]
 
+    def engine_pid(self, index: int) -> int:
+        """The process of the engine on a GPU."""
+        return _ENGINE_PID + index
+
     # Faults that the kernel tells of
 
     def add_kernel_line(self, text: str, *more: str, at: float | None = None) -> None:
@@ -185,13 +189,13 @@ class NodeState:
         self._write_lines(
             "listed", [f"GPU {index}: {self._hardware.name} (UUID: {self._uuids[index]})" for index in gpus]
         )
-        apps = [f"{self._uuids[index]}, {_ENGINE_PID + index}, VLLM::Worker_TP{index}, {used} MiB" for index in gpus]
+        apps = [f"{self._uuids[index]}, {self.engine_pid(index)}, VLLM::Worker_TP{index}, {used} MiB" for index in gpus]
         self._write_lines("apps", apps)
         self._write_lines("pci", [*self._bus_of_gpus(), *_switches(self._hardware.switches)])
         installed = ["LoadState=loaded", "ActiveState=active"]
         missing = ["LoadState=not-found", "ActiveState=inactive"]
         self._write_lines("fabric-manager", installed if self._hardware.switches else missing)
-        engines = [_process("S", _ENGINE_PID + index, "ep_poll", f"VLLM::Worker_TP{index}"[:15]) for index in gpus]
+        engines = [_process("S", self.engine_pid(index), "ep_poll", f"VLLM::Worker_TP{index}"[:15]) for index in gpus]
         self._write_lines("processes", [_process("S", 1, "ep_poll", "systemd"), *engines])
         self._write_lines("cuda", ["0"])
         loaded = f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {self._driver}  Tue Sep 23 10:00:00 UTC 2025"

@@ -137,6 +137,14 @@ def test_a_node_that_serves_and_cannot_start_anew_is_drained_and_its_engine_is_n
     assert finding.reason.startswith("drain: a new process cannot start CUDA (error 999)")
 
 
+def test_a_node_whose_nvidia_smi_hangs_is_unknown_and_to_be_drained_which_its_reason_says_first() -> None:
+    hangs = half_minutes(3, steps={"gpus": 124}, gpus=())
+    finding = judge_node(hangs[-1], after(*hangs)[0])
+    assert (finding.verdict, finding.action) == (Verdict.UNKNOWN, Action.DRAIN)
+    assert finding.reason.startswith("drain: nothing is known of the GPUs")
+    assert judge_node(hangs[0], after(hangs[0])[0]).reason.startswith("nothing is known of the GPUs")
+
+
 def test_a_contained_error_whose_process_has_ended_wants_no_restart() -> None:
     assert actions(report(xids=(xid(94, "pid=12, name=VLLM"),)))[FaultKind.XID] is Action.WATCH
 
