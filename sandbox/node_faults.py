@@ -46,6 +46,11 @@ class NodeFault:
             node.clear()
 
 
+def _off_the_bus(node: NodeState) -> None:
+    """As an older driver tells it: NVIDIA's table must do, without the driver's own verdict."""
+    node.lose_gpu(0, driver_says_what_to_do=False)
+
+
 def _double_bit_error(node: NodeState) -> None:
     node.add_xid(48, "pid='<unknown>', name=<unknown>, An uncorrectable double bit error (DBE) has been detected")
     node.set_field(0, "ecc.errors.uncorrected.volatile.total", "1")
@@ -73,7 +78,7 @@ def _driver_wants_a_reboot(node: NodeState) -> None:
 
 
 GPU_FAULTS: Final = (
-    NodeFault("Xid 79: off the bus", lambda node: node.lose_gpu(0), Verdict.UNHEALTHY, Action.REBOOT),
+    NodeFault("Xid 79: off the bus", _off_the_bus, Verdict.UNHEALTHY, Action.REBOOT),
     NodeFault("Xid 48: double bit error", _double_bit_error, Verdict.UNHEALTHY, Action.RESET_GPU),
     NodeFault("Xid 63: a row to remap", _row_to_remap, Verdict.DEGRADED, Action.WATCH),
     NodeFault("Xid 94: contained error", _contained_error, Verdict.DEGRADED, Action.RESTART_ENGINE),

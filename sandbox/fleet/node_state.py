@@ -83,11 +83,12 @@ class NodeState:
         """An error of the driver, as it writes one."""
         self.add_kernel_line(f"NVRM: Xid (PCI:{self.pci(gpu)}): {code}, {text}")
 
-    def lose_gpu(self, index: int) -> None:
-        """The GPU falls off the bus: Xid 79 and the driver's verdict, and nvidia-smi fails for all of them."""
+    def lose_gpu(self, index: int, *, driver_says_what_to_do: bool = True) -> None:
+        """The GPU falls off the bus: Xid 79, and nvidia-smi fails for all of them. Newer drivers add their verdict."""
         self.add_xid(79, "pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", gpu=index)
-        said = "GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)"
-        self.add_xid(154, said, gpu=index)
+        if driver_says_what_to_do:
+            said = "GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)"
+            self.add_xid(154, said, gpu=index)
         bus_id = f"{self.pci(index)}.0".upper()
         self.fail_nvidia_smi(15, f"Unable to determine the device handle for GPU{index}: {bus_id}: Unknown Error")
 
