@@ -136,7 +136,7 @@ def _reports(given: argparse.Namespace, folder: Path) -> list[Report]:
 
 
 def _print(reports: Sequence[Report]) -> None:
-    from sandbox.view import figures_table
+    from sandbox.view import faults_table, figures_table
 
     console = Console(width=None if sys.stdout.isatty() else 110)
     for report in reports:
@@ -154,8 +154,11 @@ def _print(reports: Sequence[Report]) -> None:
             )
         )
     for report in reports:
+        figures = dict(report.figures)
+        if table := figures.pop("table", None):
+            console.print(faults_table(table))
         if report not in plain:
-            console.print_json(json.dumps(dict(report.figures)))
+            console.print_json(json.dumps(figures))
         verdict = "[green]passed[/green]" if report.passed else "[red]did not pass[/red]"
         console.print(f"{report.scenario} in {report.region}: {verdict}")
         for fault in report.faults:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich import box
 from rich.console import Console, Group
@@ -257,6 +258,27 @@ def figures_table(names: Sequence[str], figures: Sequence[dict[str, object]]) ->
     for key, meaning in _ROWS:
         cells = [_cell(found.get(key)) for found in figures]
         table.add_row(f"{key}\n[dim]{meaning}[/dim]", *cells, ORIGINAL.get(key, "-"))
+    return table
+
+
+REASON_CHARACTERS = 110  # the whole reasons are in the JSON
+
+
+def faults_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows of `sandbox.fault_table`: each fault, what plain /health sees of it, and what Standfast does."""
+    table = Table(title="faults, one by one", show_lines=True)
+    for heading in ("fault", "plain\n/health sees", "we see", "action"):
+        table.add_column(heading)
+    table.add_column("seconds to\nverdict", justify="right")
+    for row in rows:
+        found, action, wanted = row["seconds"] is not None, str(row["action"]), str(row["wanted_action"])
+        reason = textwrap.shorten(str(row["reason"]), REASON_CHARACTERS, placeholder="…")
+        verdict = Text(str(row["verdict"]), style=_COLOURS.get(str(row["verdict"]), ""))
+        right = not found or action == wanted
+        calls_for = Text(action or "-") if right else Text(f"{action or '-'}, not {wanted or '-'}", style="red")
+        sees = verdict.append(f": {reason}", style="default") if reason else verdict
+        seconds = Text(f"{row['seconds']:.1f}") if found else Text("not found", style="red")
+        table.add_row(Text(str(row["fault"])), Text(str(row["plain_health"])), sees, calls_for, seconds)
     return table
 
 

@@ -67,6 +67,10 @@ class NodeState:
         """The name of a GPU that outlives reboots."""
         return self._uuids[index]
 
+    def engine_pid(self, index: int) -> int:
+        """The process of the engine on a GPU."""
+        return _ENGINE_PID + index
+
     # Faults that the kernel tells of
 
     def add_kernel_line(self, text: str, *more: str, at: float | None = None) -> None:
@@ -79,11 +83,12 @@ class NodeState:
         """An error of the driver, as it writes one."""
         self.add_kernel_line(f"NVRM: Xid (PCI:{self.pci(gpu)}): {code}, {text}")
 
-    def lose_gpu(self, index: int) -> None:
-        """The GPU falls off the bus: Xid 79 and the driver's verdict, and nvidia-smi fails for all of them."""
+    def lose_gpu(self, index: int, *, driver_says_what_to_do: bool = True) -> None:
+        """The GPU falls off the bus: Xid 79, and nvidia-smi fails for all of them. Newer drivers add their verdict."""
         self.add_xid(79, "pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", gpu=index)
-        said = "GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)"
-        self.add_xid(154, said, gpu=index)
+        if driver_says_what_to_do:
+            said = "GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)"
+            self.add_xid(154, said, gpu=index)
         bus_id = f"{self.pci(index)}.0".upper()
         self.fail_nvidia_smi(15, f"Unable to determine the device handle for GPU{index}: {bus_id}: Unknown Error")
 
@@ -185,13 +190,13 @@ class NodeState:
         self._write_lines(
             "listed", [f"GPU {index}: {self._hardware.name} (UUID: {self._uuids[index]})" for index in gpus]
         )
-        apps = [f"{self._uuids[index]}, {_ENGINE_PID + index}, VLLM::Worker_TP{index}, {used} MiB" for index in gpus]
+        apps = [f"{self._uuids[index]}, {self.engine_pid(index)}, VLLM::Worker_TP{index}, {used} MiB" for index in gpus]
         self._write_lines("apps", apps)
         self._write_lines("pci", [*self._bus_of_gpus(), *_switches(self._hardware.switches)])
         installed = ["LoadState=loaded", "ActiveState=active"]
         missing = ["LoadState=not-found", "ActiveState=inactive"]
         self._write_lines("fabric-manager", installed if self._hardware.switches else missing)
-        engines = [_process("S", _ENGINE_PID + index, "ep_poll", f"VLLM::Worker_TP{index}"[:15]) for index in gpus]
+        engines = [_process("S", self.engine_pid(index), "ep_poll", f"VLLM::Worker_TP{index}"[:15]) for index in gpus]
         self._write_lines("processes", [_process("S", 1, "ep_poll", "systemd"), *engines])
         self._write_lines("cuda", ["0"])
         loaded = f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {self._driver}  Tue Sep 23 10:00:00 UTC 2025"

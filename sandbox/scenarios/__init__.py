@@ -28,7 +28,10 @@ from sandbox.scenarios import (
     engine_wedged,
     failover_fault,
     false_alarm,
+    gpu_fault,
     lost_metrics,
+    monitor_blind,
+    restart_fragile,
     standby_also_down,
     watcher_dies,
 )
@@ -49,6 +52,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         watcher_dies,
         lost_metrics,
         failover_fault,
+        gpu_fault,
+        restart_fragile,
+        monitor_blind,
     )
 }
 TOUR: Final = "tour"

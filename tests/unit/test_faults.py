@@ -116,11 +116,33 @@ def test_the_same_report_read_twice_confirms_nothing() -> None:
     assert actions(again, again, again)[FaultKind.NO_CUDA] is Action.WATCH
 
 
+def test_a_report_that_found_another_one_running_breaks_no_row_and_counts_in_none() -> None:
+    hangs: dict[str, Any] = {"steps": {"gpus": 124}, "gpus": ()}
+    first, second, third = half_minutes(3, **hangs)
+    locked_out = [report(NOW + 10 + 30 * number, steps={"lock": 1}, gpus=(), apps=None) for number in range(2)]
+    assert actions(first, locked_out[0], second)[FaultKind.TOOL_HANGS] is Action.WATCH
+    assert actions(first, locked_out[0], second, locked_out[1], third)[FaultKind.TOOL_HANGS] is Action.DRAIN
+
+
+def test_a_gpu_that_returns_at_fault_is_told_of_though_another_report_was_running() -> None:
+    boots = [report(NOW + boot * HOUR, boot_id=f"boot-{boot}", xids=(xid(79),)) for boot in range(3)]
+    locked_out = report(NOW + 3 * HOUR, boot_id=None, steps={"lock": 1}, gpus=(), apps=None)
+    assert actions(*boots, locked_out) == {FaultKind.RETURNS: Action.REPLACE}
+
+
 def test_a_node_that_serves_and_cannot_start_anew_is_drained_and_its_engine_is_not_restarted() -> None:
     found = after(*half_minutes(2, cuda=CudaStart(999), xids=(xid(94, "pid=4711, name=VLLM"),)))[0]
     finding = judge_node(report(), found)
     assert (finding.verdict, finding.action) == (Verdict.DEGRADED, Action.DRAIN)
     assert finding.reason.startswith("drain: a new process cannot start CUDA (error 999)")
+
+
+def test_a_node_whose_nvidia_smi_hangs_is_unknown_and_to_be_drained_which_its_reason_says_first() -> None:
+    hangs = half_minutes(3, steps={"gpus": 124}, gpus=())
+    finding = judge_node(hangs[-1], after(*hangs)[0])
+    assert (finding.verdict, finding.action) == (Verdict.UNKNOWN, Action.DRAIN)
+    assert finding.reason.startswith("drain: nothing is known of the GPUs")
+    assert judge_node(hangs[0], after(hangs[0])[0]).reason.startswith("nothing is known of the GPUs")
 
 
 def test_a_contained_error_whose_process_has_ended_wants_no_restart() -> None:

@@ -57,3 +57,25 @@ def test_a_line_of_standfast_s_own_is_a_decision_and_no_other_is() -> None:
     assert view.decision_in(json.dumps({"logger": "standfast.watch", "message": "decided"})) == "decided"
     assert view.decision_in(json.dumps({"logger": "botocore", "message": "retrying"})) is None
     assert view.decision_in("START RequestId: 1") is None
+
+
+def table(**changes: Any) -> str:
+    right = {"verdict": "unhealthy", "reason": LONG, "seconds": 4.26, "action": "reboot", "wanted_action": "reboot"}
+    written = io.StringIO()
+    rows = [{"fault": "Xid 79", "plain_health": "200", **right, **changes}]
+    Console(file=written, width=110).print(view.faults_table(rows))
+    return " ".join(written.getvalue().split())
+
+
+def test_a_fault_is_shown_with_what_plain_health_sees_what_we_see_and_after_how_long() -> None:
+    assert "│ Xid 79 │ 200 │ unhealthy: 0 of 4 replicas pass;" in table()
+    assert "│ reboot │ 4.3 │" in table()
+
+
+def test_what_was_missed_or_calls_for_something_else_stands_out() -> None:
+    assert "│ drain, not reboot │" in table(action="drain")
+    assert "│ not found │" in table(action="", verdict="healthy", reason="", seconds=None)
+
+
+def test_a_fault_that_is_no_node_s_calls_for_nothing() -> None:
+    assert "│ - │ 4.3 │" in table(action="", wanted_action="")

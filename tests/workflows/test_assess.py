@@ -9,8 +9,9 @@ import pytest
 
 from sandbox.plan import SandboxError
 from sandbox.region import SandboxRegion
-from standfast.checks import CheckName
+from standfast.checks import CheckName, NodeFinding
 from standfast.health import Verdict
+from standfast.xids import Action
 
 
 def assess(region: SandboxRegion, **given: object) -> dict[str, Any]:
@@ -24,6 +25,11 @@ def assess(region: SandboxRegion, **given: object) -> dict[str, Any]:
 def verdict(region: SandboxRegion, cluster_id: str, name: CheckName) -> tuple[Verdict, str]:
     (found,) = [check for check in region.view().checks[cluster_id].checks if check.name is name]
     return found.verdict, found.reason
+
+
+def finding(region: SandboxRegion, instance_id: str) -> NodeFinding:
+    (found,) = [node for node in region.view().nodes[region.standby].nodes if node.instance_id == instance_id]
+    return found
 
 
 def test_a_healthy_region_passes_and_every_node_has_reported(region: SandboxRegion) -> None:
@@ -43,13 +49,31 @@ def test_a_lost_gpu_is_found_by_the_nodes_own_script_and_told_by_day(region: San
     try:
         assert assess(region, cluster_ids=[region.standby])["status"] == "SUCCEEDED"
         found = verdict(region, region.standby, CheckName.GPU)
+        action = finding(region, node.instance_id).action
     finally:
         node.shell.clear()
     assert found[0] is Verdict.DEGRADED  # one of two: it serves, and somebody should look
     assert node.instance_id in found[1]
+    assert action is Action.REBOOT
     notices = [message for message in region.messages()[told:] if message.topic == "notice"]
     assert any(node.instance_id in message.subject for message in notices)
     assess(region)
+
+
+def test_a_node_on_which_nothing_new_can_start_is_drained_once_two_reports_say_so(region: SandboxRegion) -> None:
+    node = region.nodes.nodes(region.standby)[0]
+    assert node.shell is not None
+    node.shell.break_cuda()
+    try:
+        for _ in range(2):
+            assert assess(region, cluster_ids=[region.standby])["status"] == "SUCCEEDED"
+        found = finding(region, node.instance_id)
+    finally:
+        node.shell.clear()
+    assert (found.verdict, found.action) == (Verdict.DEGRADED, Action.DRAIN)  # it serves, and is not to be restarted
+    assert found.reason.startswith("drain: a new process cannot start CUDA (error 999)")
+    assess(region)
+    assert finding(region, node.instance_id).verdict is Verdict.HEALTHY
 
 
 def test_an_unknown_cluster_is_refused_by_name(region: SandboxRegion) -> None:

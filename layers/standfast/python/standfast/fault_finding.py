@@ -1,6 +1,7 @@
 """The faults of a node that count: confirmed from report to report, and remembered from boot to boot.
 
-A finding counts once it stood in as many reports in a row as `CONFIRMED_BY` says; before that it is watched.
+A finding counts once it stood in as many reports in a row as `CONFIRMED_BY` says; before that it is watched. A report
+that found another one running looked at nothing: it is none of the row, and breaks none.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def find_faults(
     and the memory that it gave counts nothing twice.
     """
     before = memory.node(report.instance_id)
+    if report.steps.get("lock"):
+        return tuple(_returning(report, memory)), before, {}
     uuids = {**before.uuids, **{gpu.pci: gpu.uuid for gpu in report.gpus if gpu.pci and gpu.uuid}}
     node = replace(before, uuids=uuids)
     seen = seen_in(report, node, expected_gpus)

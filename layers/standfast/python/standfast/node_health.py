@@ -73,7 +73,7 @@ def judge_node(report: NodeReport, faults: Sequence[Fault]) -> NodeFinding:
         return NodeFinding(report.instance_id, Verdict.UNHEALTHY, _sentence(faults), heaviest, kinds)
     if not report.gpus:
         said = "; ".join(("nothing is known of the GPUs", *(report.problems or ("nvidia-smi lists no GPU",))))
-        return NodeFinding(report.instance_id, Verdict.UNKNOWN, said, heaviest, kinds)
+        return NodeFinding(report.instance_id, Verdict.UNKNOWN, _lead(heaviest) + said, heaviest, kinds)
     if faults:
         return NodeFinding(report.instance_id, Verdict.DEGRADED, _sentence(faults), heaviest, kinds)
     count = len(report.gpus)
@@ -85,5 +85,9 @@ def _sentence(faults: Sequence[Fault]) -> str:
     """What the heaviest calls for and all of them in one, the first five in full."""
     said = list(dict.fromkeys(fault.reason for fault in faults))
     more = len(said) - MOST_SAID
-    wanted = f"{faults[0].action}: " if faults[0].action > Action.WATCH else ""
-    return wanted + "; ".join(said[:MOST_SAID]) + (f"; and {more} more" if more > 0 else "")
+    return _lead(faults[0].action) + "; ".join(said[:MOST_SAID]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _lead(action: Action) -> str:
+    """What is called for stands before the reason, unless it is only to be watched."""
+    return f"{action}: " if action > Action.WATCH else ""
