@@ -23,11 +23,14 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
+    busy_not_dead,
     cascade,
     cluster_failover,
     engine_wedged,
     failover_fault,
     false_alarm,
+    gray_failure,
+    healthy_traffic,
     lost_metrics,
     standby_also_down,
     watcher_dies,
@@ -49,6 +52,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         watcher_dies,
         lost_metrics,
         failover_fault,
+        gray_failure,
+        busy_not_dead,
+        healthy_traffic,
     )
 }
 TOUR: Final = "tour"
