@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from standfast import answering, bootstrap
 from standfast.assessing import AssessmentPlan, EndpointEvidence
-from standfast.checks import Answer
 from standfast.fleet import parse_input
 from standfast.golden import question
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from standfast.checks import Answer
+    from standfast.engine import EngineDescription
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
+    from standfast.health import EndpointProbe
 
 AT_ONCE = 150
 """Replicas asked at once: five connections each, and a function may have 1,024 files open."""
+AGAIN_SECONDS = 6.0
+"""When the first round took longer, there is no time for another: what was found stands."""
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -29,26 +33,43 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     config = view.applied.config
     recorded = table.read_golden(config.model.name, config.model.version)
     golden = question(recorded, config.model.canary.prompt, bootstrap.clock().now())
-    answers = {cluster_id: list[Answer]() for cluster_id in plan.cluster_ids}
-    replicas = [address for cluster_id in plan.cluster_ids for address in view.replicas.get(cluster_id, ())]
-    for address, answer in zip(replicas, asyncio.run(_ask(replicas, config, golden)), strict=True):
-        answers[address.cluster_id].append(answer)
+    replicas = {cluster_id: view.replicas.get(cluster_id, ()) for cluster_id in plan.cluster_ids}
+    answers = asyncio.run(_ask(replicas, config, golden))
     # Without what is at its default: a state machine carries 256 KB, and there may be a thousand replicas.
     return EndpointEvidence(answers=answers).model_dump(mode="json", exclude_defaults=True)
 
 
-async def _ask(replicas: Sequence[ReplicaAddress], config: FleetConfig, golden: Golden | None) -> list[Answer]:
-    model = config.model
+async def _ask(
+    clusters: Mapping[str, Sequence[ReplicaAddress]], config: FleetConfig, golden: Golden | None
+) -> dict[str, list[Answer]]:
+    """Cluster id -> the answers of its replicas. Who is doubtful is asked again at once, if there is time."""
+    model, clock = config.model, bootstrap.clock()
     prober = bootstrap.prober(model)
     canary = answering.assessment_canary(model.canary, config.objectives)
     nonce = golden.nonce if golden else None
     at_once = asyncio.Semaphore(AT_ONCE)
 
-    async def asked(address: ReplicaAddress) -> Answer:
+    async def asked(address: ReplicaAddress) -> tuple[EndpointProbe, EngineDescription]:
         async with at_once:
-            probe, said = await asyncio.gather(
+            return await asyncio.gather(
                 prober.ask(address.url, model.name, canary, logprobs=True, nonce=nonce), prober.describe(address.url)
             )
-        return answering.answer(address.replica_id, probe, said, model, golden)
 
-    return await asyncio.gather(*(asked(address) for address in replicas))
+    async def asked_again(address: ReplicaAddress) -> EndpointProbe:
+        async with at_once:
+            return await prober.ask(address.url, model.name, canary, progress=True, logprobs=True, nonce=nonce)
+
+    addresses = {address.replica_id: address for replicas in clusters.values() for address in replicas}
+    again_until = clock.now() + AGAIN_SECONDS
+    first = dict(zip(addresses, await asyncio.gather(*map(asked, addresses.values())), strict=True))
+    doubtful: list[str] = []
+    if clock.now() < again_until:
+        for replicas in clusters.values():
+            probes = {address.replica_id: first[address.replica_id][0] for address in replicas}
+            doubtful += answering.doubtful(probes, canary, config.objectives)
+    again = dict(zip(doubtful, await asyncio.gather(*(asked_again(addresses[each]) for each in doubtful)), strict=True))
+
+    def answer(name: str) -> Answer:
+        return answering.answer(name, *first[name], model, golden, again.get(name))
+
+    return {cluster_id: [answer(each.replica_id) for each in replicas] for cluster_id, replicas in clusters.items()}

@@ -46,11 +46,11 @@ def arrivals(plan: Plan, client: int) -> Iterator[Arrival]:
     """The requests of one client, without end. Equal for equal plans, whatever the service does."""
     generator = random.Random(f"{plan.seed}/{client}")
     while True:
-        words = generator.choices(_WORDS, k=generator.randint(3, 20))
+        words = generator.choices(_WORDS, k=generator.randint(*plan.prompt_words))
         yield Arrival(
             after_seconds=generator.expovariate(plan.rate_per_second / plan.clients),
             prompt=" ".join(words),
-            max_tokens=generator.randint(8, 24),
+            max_tokens=generator.randint(*plan.answer_tokens),
         )
 
 

@@ -62,7 +62,8 @@ class Record:
 class Plan:
     """What to send. `rate_per_second` is that of all clients together; `model` the name asked for, if any.
 
-    `patience_seconds`: a request that is shed does not come back later than this after its first try.
+    `patience_seconds`: a request that is shed does not come back later than this after its first try. `prompt_words`
+    and `answer_tokens` are how long prompts and answers are, from and to; a word is some five tokens.
     """
 
     clients: int = 20
@@ -70,6 +71,8 @@ class Plan:
     seed: int = 0
     model: str | None = None
     patience_seconds: float = 60.0
+    prompt_words: tuple[int, int] = (3, 20)
+    answer_tokens: tuple[int, int] = (8, 24)
 
 
 class Load:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from sandbox.fleet.models import Model
 
-CONTEXT_PER_SLOT: Final = 512
+CONTEXT_PER_SLOT: Final = 4096
+PREFILL_BATCH: Final = 256
+"""Tokens of a prompt in one decode step: engines take a long prompt in pieces, and count each."""
 HTTP_THREADS: Final = 64  # a waiting completion holds one, and /health must answer while the slots are full
 
 
@@ -113,6 +115,7 @@ def serve(address: str, port: int, *, model: str, alias: str, slots: int) -> Non
     parameters.port = port
     parameters.n_parallel = slots
     parameters.n_ctx = CONTEXT_PER_SLOT * slots
+    parameters.n_batch = PREFILL_BATCH
     parameters.n_threads_http = HTTP_THREADS
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1

@@ -23,12 +23,15 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
+    busy_not_dead,
     cascade,
     cluster_failover,
     engine_wedged,
     failover_fault,
     false_alarm,
     gpu_fault,
+    gray_failure,
+    healthy_traffic,
     lost_metrics,
     monitor_blind,
     restart_fragile,
@@ -55,6 +58,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         gpu_fault,
         restart_fragile,
         monitor_blind,
+        gray_failure,
+        busy_not_dead,
+        healthy_traffic,
     )
 }
 TOUR: Final = "tour"

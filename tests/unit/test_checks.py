@@ -211,6 +211,15 @@ def test_a_check_says_what_it_found(change: dict[str, object], name: CheckName, 
     assert found[1].startswith(reason)
 
 
+def test_a_cluster_that_works_and_answers_too_late_is_never_called_dead() -> None:
+    late = [replace(each, saturated=True) for each in answers(*[Outcome.TIMED_OUT] * 4)]
+    found = check(replace(GOOD, answers=late), CheckName.INFERENCE)
+    said = "0 of 4 replicas answered the canary; i-1:8000: no whole answer in time; 4 of them work without a pause"
+    assert found == (Verdict.DEGRADED, f"{said}: saturated, not dead")
+    wedged = [replace(each, saturated=number == 0) for number, each in enumerate(late)]
+    assert check(replace(GOOD, answers=wedged), CheckName.INFERENCE)[0] is Verdict.UNHEALTHY
+
+
 def test_a_small_difference_between_siblings_is_none() -> None:
     """Three times nothing is nothing: below a quarter of the objective nobody waits."""
     quick = [*answers(*[Outcome.ANSWERED] * 3, took=0.02), Answer("i-4:8000", Outcome.ANSWERED, "", 0.2)]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.answering import answer, assessment_canary, other_model
-from standfast.engine import EngineDescription, EngineState
+from standfast.answering import answer, assessment_canary, doubtful, other_model
+from standfast.engine import EngineDescription, EngineMetrics, EngineState
 from standfast.errors import NoGoldenAnswerError
 from standfast.fleet import Canary, Model, Objectives
 from standfast.golden import ASKED_EACH, NONCES, Golden, agreed, compared, question
@@ -191,3 +191,83 @@ def test_another_model_or_version_is_named_and_what_is_not_said_is_none(
 ) -> None:
     model = Model(name="tiny", engine="vllm", version=wanted)
     assert other_model(EngineDescription(EngineState.READY, loaded, version), model) == other
+
+
+def late(took: float = 1.2) -> EndpointProbe:
+    return replace(said(outcome=Outcome.SLOW), first_token_seconds=took)
+
+
+def timed_out(progress: float | None = None) -> EndpointProbe:
+    return probe(Outcome.TIMED_OUT, progress=progress)
+
+
+@pytest.mark.parametrize(
+    ("first", "is_asked_again"),
+    [
+        (timed_out(), True),
+        (probe(Outcome.REFUSED), True),
+        (probe(Outcome.BAD_STATUS), True),
+        (probe(Outcome.BAD_ANSWER), True),
+        (late(), True),
+        (replace(said(), first_token_seconds=0.6), True),
+        (replace(said(), between_tokens_seconds=0.3), True),
+        (said(), False),
+        (probe(Outcome.WRONG_MODEL), False),
+        (probe(Outcome.NONSENSE), False),
+        (probe(Outcome.DENIED), False),
+    ],
+    ids=lambda given: str(given.outcome) if isinstance(given, EndpointProbe) else "",
+)
+def test_what_a_hiccup_may_explain_is_asked_again_and_what_none_explains_is_not(
+    first: EndpointProbe, is_asked_again: bool
+) -> None:
+    asked = doubtful({"i-1": said(), "i-2": said(), "i-3": said(), "i-4": first}, MODEL.canary, Objectives())
+    assert asked == ({"i-4"} if is_asked_again else set())
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "stands"),
+    [
+        (timed_out(), said(), Outcome.ANSWERED),
+        (late(), said(), Outcome.ANSWERED),
+        (late(), timed_out(), Outcome.SLOW),
+        (late(1.4), late(1.1), Outcome.SLOW),
+        (timed_out(), probe(Outcome.REFUSED), Outcome.REFUSED),
+        (timed_out(), said("!"), Outcome.NONSENSE),
+        (late(), probe(Outcome.WRONG_MODEL), Outcome.WRONG_MODEL),
+        (replace(late(), first_token="!"), said(), Outcome.NONSENSE),
+    ],
+)
+def test_of_two_answers_the_better_stands_unless_one_is_certain(
+    first: EndpointProbe, again: EndpointProbe, stands: Outcome
+) -> None:
+    assert answer("i-1:8000", first, READY, MODEL, SURE, again).outcome is stands
+
+
+def test_of_two_that_passed_the_quicker_and_the_steadier_count() -> None:
+    first = replace(said(), first_token_seconds=0.6, between_tokens_seconds=0.05)
+    again = replace(said(), first_token_seconds=0.1, between_tokens_seconds=0.3)
+    found = answer("i-1:8000", first, READY, MODEL, SURE, again)
+    assert (found.first_token_seconds, found.between_tokens_seconds) == (0.1, 0.05)
+    unpaced = replace(first, between_tokens_seconds=None)
+    assert answer("i-1:8000", unpaced, READY, MODEL, SURE, unpaced).between_tokens_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("before", "again", "saturated"),
+    [
+        (100.0, timed_out(104.0), True),
+        (100.0, timed_out(100.0), False),
+        (None, timed_out(104.0), False),
+        (100.0, timed_out(None), False),
+        (100.0, probe(Outcome.REFUSED, progress=104.0), False),
+        (100.0, replace(said(), progress=104.0), False),
+    ],
+    ids=["moved", "stood still", "not said before", "not said again", "is gone", "answered"],
+)
+def test_late_twice_while_the_counter_moved_is_saturated(
+    before: float | None, again: EndpointProbe, saturated: bool
+) -> None:
+    working = replace(READY, metrics=EngineMetrics(progress=before))
+    assert answer("i-1:8000", timed_out(), working, MODEL, SURE, again).saturated is saturated
+    assert not answer("i-1:8000", timed_out(), working, MODEL, SURE).saturated

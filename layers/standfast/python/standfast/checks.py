@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from standfast.damping import History, damped
 from standfast.engine import EngineState
 from standfast.health import PASSED, Outcome, Verdict
-from standfast.siblings import find_apart
+from standfast.siblings import find_slow
 from standfast.xids import Action
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class Answer:
     """What one replica answered to one canary, and what its engine says of itself.
 
     `golden`: its first token was held against a golden answer. `state_detail` is why the state is not ready.
-    `other_model` is what it says that it has loaded when that is not the model and version of FleetConfig.
+    `other_model` is what it says that it has loaded when that is not the model and version of FleetConfig. `saturated`:
+    it was asked twice and was late both times, while its counter of work moved.
     """
 
     replica_id: str
@@ -94,6 +95,7 @@ class Answer:
     state: EngineState = EngineState.UNKNOWN
     state_detail: str = ""
     other_model: str = ""
+    saturated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,11 @@ def _inference(evidence: ClusterEvidence) -> Check:
     why = f"{said}; {worst.replica_id}: {worst.outcome}" if worst else said
     if worst and worst.outcome is Outcome.NONSENSE:
         why += f" ({worst.detail})"
-    return Check(CheckName.INFERENCE, Verdict.UNHEALTHY if 2 * passed < expected else Verdict.DEGRADED, why)
+    working = sum(answer.saturated for answer in failed)
+    if working:
+        why += f"; {working} of them work without a pause: saturated, not dead"
+    dead = 2 * (passed + working) < expected
+    return Check(CheckName.INFERENCE, Verdict.UNHEALTHY if dead else Verdict.DEGRADED, why)
 
 
 def _latency(evidence: ClusterEvidence, canary: Canary, objectives: Objectives) -> Check:
@@ -231,8 +237,7 @@ def _latency(evidence: ClusterEvidence, canary: Canary, objectives: Objectives) 
             f"{late} of {len(took)} first tokens came later than {objective:g} s, the last after {took[slowest]:.2f} s"
         )
         return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
-    # Below a quarter of the objective nobody waits, however far apart two replicas are.
-    if (apart := find_apart(took, objective / 4)) is not None:
+    if (apart := find_slow(took, objective)) is not None:
         said = f"{apart.name} is apart: its first token took {apart.value:.2f} s, its siblings' {apart.middle:.2f} s"
         return Check(CheckName.LATENCY, Verdict.DEGRADED, said)
     paces = {answer.replica_id: answer.between_tokens_seconds or 0.0 for answer in evidence.answers or ()}

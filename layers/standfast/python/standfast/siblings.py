@@ -23,6 +23,8 @@ FEWEST: Final = 3
 """Of two that differ nobody can say which one is apart."""
 TIMES: Final = 2.0
 """A replica that takes twice as long as its siblings is felt."""
+FELT: Final = 0.25
+"""Below this part of the objective nobody waits, however far apart two replicas are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Outlier:
     value: float
     middle: float
     score: float
+
+
+def find_slow(took: Mapping[str, float], objective_seconds: float) -> Outlier | None:
+    """The replica whose first token comes apart from its siblings', though within the objective. Seconds."""
+    return find_apart(took, FELT * objective_seconds)
 
 
 def find_apart(values: Mapping[str, float], floor: float) -> Outlier | None:

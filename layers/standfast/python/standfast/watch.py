@@ -85,7 +85,7 @@ class Watch:
         self._view: View | None = None
         self._brake = Brake(Switch(Automation.OBSERVE, "the switches were not read yet", "", 0.0))
         self._controls_pass = True
-        self._written: dict[str, tuple[Verdict, float]] = {}
+        self._written: dict[str, tuple[tuple[Verdict, int, int], float]] = {}
         self._said: dict[str, str] = {}
         self._started: dict[str, float] = {}
         self._decision = StartDecision(StartAction.NONE, "nothing was looked at yet")
@@ -228,7 +228,10 @@ class Watch:
             logger.info("decision %s: %s", decision.action, decision.reason)
 
     async def _write(self) -> None:
-        """Write the assessments whose verdict changed or whose last writing is getting old."""
+        """Write the assessments that changed or whose last writing is getting old.
+
+        A reason that is worded otherwise is no change, one replica less or one more that is saturated is.
+        """
         if self._view is None:
             return
         now = self._clock.now()
@@ -237,12 +240,12 @@ class Watch:
             assessment
             for cluster_id, assessment in self.assessments().items()
             if (before := self._written.get(cluster_id)) is None
-            or before[0] is not assessment.verdict
+            or before[0] != _gist(assessment)
             or now - before[1] >= old
         ]
         if not due:
             return
-        self._written.update({assessment.cluster_id: (assessment.verdict, now) for assessment in due})
+        self._written.update({assessment.cluster_id: (_gist(assessment), now) for assessment in due})
         try:
             await asyncio.to_thread(self._evidence.write_assessments, due)
         except TransientError as error:
@@ -281,3 +284,7 @@ class Watch:
         """Wait for what is under way, and for what that begins: a failover that was decided is started."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+
+def _gist(assessment: Assessment) -> tuple[Verdict, int, int]:
+    return assessment.verdict, assessment.passing, assessment.saturated
