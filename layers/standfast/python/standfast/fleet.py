@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from standfast import mends
 from standfast.errors import InvalidInputError, UnknownClusterError
+from standfast.move_rules import Moves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -237,6 +238,7 @@ class FleetConfig(_Document):
     watchers: list[RegionName] = Field(default=[], description="Regions without clusters that look at the others")
     detection: Detection = Detection()
     failover: Failover = Failover()
+    moves: Moves = Moves()
     shedding: Shedding = Shedding()
     objectives: Objectives = Objectives()
 

@@ -29,6 +29,7 @@ from standfast.aws.records import (
     assessment_from_item,
     checked_from_item,
     golden_from_item,
+    move_to_item,
     nodes_from_item,
     replicas_from_item,
     scope_from_item,
@@ -103,7 +104,7 @@ class ClusterTable(Table):
             scope_id,
             "SCOPE",
             "SET version = :version, written_by = :token, weights = :weights, #roles = :roles, reason = :reason, "
-            "updated_at = :at, superseded = :superseded",
+            "updated_at = :at, superseded = :superseded, moved_at = :moved_at, #move = :move",
             {
                 ":version": desired.version,
                 ":token": token,
@@ -112,10 +113,12 @@ class ClusterTable(Table):
                 ":reason": desired.reason,
                 ":at": desired.updated_at,
                 ":superseded": [dict(weights) for weights in desired.superseded],
+                ":moved_at": desired.moved_at,
+                ":move": move_to_item(desired.move),
                 ":seen": seen_version,
             },
             condition="#token = :token AND attribute_exists(holder) AND version = :seen",
-            names={"#token": "token", "#roles": "roles"},
+            names={"#token": "token", "#roles": "roles", "#move": "move"},
         )
         if refused is None:
             return

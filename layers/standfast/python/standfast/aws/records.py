@@ -16,7 +16,7 @@ from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
 from standfast.stores import AppliedConfig, ScopeRecord, Sight
-from standfast.traffic import Desired
+from standfast.traffic import Desired, Move
 from standfast.xids import Action
 
 if TYPE_CHECKING:
@@ -46,18 +46,26 @@ def scope_to_item(record: ScopeRecord) -> dict[str, object]:
         "reason": desired.reason,
         "updated_at": desired.updated_at,
         "superseded": [dict(weights) for weights in desired.superseded],
+        "moved_at": desired.moved_at,
         "attempts": record.attempts,
         "not_before": record.not_before,
     }
+    if desired.move is not None:
+        item["move"] = move_to_item(desired.move)
     if lease.holder:
         item |= {"holder": lease.holder, "purpose": str(lease.purpose)}
     return item
 
 
+def move_to_item(move: Move | None) -> dict[str, object] | None:
+    """A planned move as the SCOPE item has it."""
+    return None if move is None else {"source": move.source, "target": move.target, "before": dict(move.before)}
+
+
 def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
     """The record of a SCOPE item."""
     with reading("SCOPE"):
-        purpose = item.get("purpose")
+        purpose, move = item.get("purpose"), item.get("move")
         return ScopeRecord(
             scope_id=item["scope_id"],
             desired=Desired(
@@ -68,6 +76,8 @@ def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
                 reason=item["reason"],
                 updated_at=float(item["updated_at"]),
                 superseded=tuple(dict(weights) for weights in item["superseded"]),
+                move=Move(move["source"], move["target"], dict(move["before"])) if move else None,
+                moved_at=float(item.get("moved_at", 0)),  # not in items of earlier versions
             ),
             lease=Lease(
                 token=item["token"],
