@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, failover, planned_move
+from standfast import bootstrap, capacity, failover, planned_move
 from standfast.brake import Brake
 from standfast.fleet import parse_input
 from standfast.steps import SelectionAnswer, SelectStep
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer the selection. Raises NoStandbyProvenError with the reason for each candidate."""
+    """Answer the selection. Raises NoStandbyProvenError with the reason for each candidate, NoHeadroomError."""
     step = parse_input(SelectStep, event, "the SelectStandby task")
     view = bootstrap.cluster_table().view()
     config = view.applied.config
@@ -26,6 +26,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         chosen = planned_move.choose(
             step.failed_cluster_id, target, proofs, desired, region.clusters, fresh, now, held=held
         )
+        fit = capacity.fit(step.failed_cluster_id, chosen.cluster_id, region.clusters, view.loads, now)
+        chosen = planned_move.headroom(chosen, fit, accepted=step.move.accept_overload)
     else:
         chosen = failover.select(
             step.failed_cluster_id,
@@ -38,6 +40,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             held=held,
             sheds=region.entry.shed_target_group_arn is not None,
         )
+        chosen = capacity.told(chosen, step.failed_cluster_id, region.clusters, view.loads, now)
     answer = SelectionAnswer(
         cluster_id=chosen.cluster_id,
         reason=chosen.reason,

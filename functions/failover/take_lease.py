@@ -74,6 +74,7 @@ def _plan(asked: ExecutionInput, target: str | None, rules: Moves) -> MovePlan:
         "stages": asked.stages or rules.stages,
         "bake_seconds": rules.bake_seconds if asked.bake_seconds is None else asked.bake_seconds,
         "pause_before": asked.pause_before,
+        "accept_overload": asked.accept_overload,
         "pause_seconds": asked.pause_seconds or rules.pause_seconds,
     }
     return parse_input(MovePlan, wishes, "the execution's input")

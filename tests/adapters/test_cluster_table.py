@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 
 from standfast.aws.calls import config
 from standfast.aws.cluster_table import ClusterTable
+from standfast.capacity import Load, Reading
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.errors import (
     AccessDeniedError,
@@ -509,3 +510,13 @@ def test_a_first_record_may_hold_a_planned_move(table: ClusterTable) -> None:
     first = record(replace(desired({ACTIVE: 50, STANDBY: 50}), move=MOVE, moved_at=NOW - 60))
     table.create(first)
     assert table.read(SCOPE) == first
+
+
+def test_a_load_is_read_back_and_an_older_one_replaces_nothing(table: ClusterTable) -> None:
+    table.create(record())
+    table.write_config(fleet(), seen_version=0)
+    measured = Load(ACTIVE, NOW, Reading(4, 12, 3, 0.25, 4711.0, 4), (15, 9), 80.5, 4, 20.25)
+    table.write_load(measured)
+    table.write_load(replace(measured, measured_at=NOW - 30, requests=()))
+    table.write_load(Load(STANDBY, NOW, Reading(0)))
+    assert table.view().loads == {ACTIVE: measured, STANDBY: Load(STANDBY, NOW, Reading(0))}

@@ -445,7 +445,7 @@ def test_the_failover_machine_runs_whole(engine: Engine) -> None:
 
 
 def planned(payload: Any) -> Any:
-    move = {"stages": [100], "bake_seconds": 0, "pause_before": [], "pause_seconds": 60}
+    move = {"stages": [100], "bake_seconds": 0, "pause_before": [], "pause_seconds": 60, "accept_overload": False}
     more = {"token": 3, "incident_id": "i", "failed_cluster_id": "a", "reason": "r", "break_glass": "", "move": move}
     return {**payload["input"], "may_change": True, "planned": True, **more}
 

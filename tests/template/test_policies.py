@@ -59,7 +59,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "incidents.acknowledge_incident": {"acknowledge"},
     "health.collect_node_reports": {"view"},
     "health.discover_replicas": {"read_config", "write_replicas"},
-    "health.judge_clusters": {"view", "write_checks", "outcome", "record"},
+    "health.judge_clusters": {"view", "write_checks", "write_load", "outcome", "record"},
     "health.plan_assessment": {"read_config"},
     "health.probe_endpoints": {"view", "read_golden"},
     "health.read_traffic": {"read_config"},

@@ -50,6 +50,7 @@ RAISED_BY = {
     # Raised on purpose in these steps only. Every other error of ours may come from any step and is caught by all.
     "AutomationOffError": {"TakeLease", "ShiftTraffic", "ShiftStage"},
     "LeaseHeldError": {"TakeLease"},
+    "NoHeadroomError": {"SelectStandby"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {"VerifyServing"},
 }

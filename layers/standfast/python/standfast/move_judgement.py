@@ -16,6 +16,7 @@ from standfast.traffic import Move, all_to
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from standfast.capacity import Fit
     from standfast.checks import Checked
     from standfast.health import Assessment, EndpointProbe
     from standfast.traffic import Desired, Weights
@@ -67,6 +68,13 @@ def judge_stage(
     if baked < bake_seconds + PATIENCE_SECONDS:
         return StageDecision(StageAction.WAIT, doubt)
     return StageDecision(StageAction.ABORT, f"not good {baked - bake_seconds:.0f} s after its bake: {doubt}")
+
+
+def with_headroom(decision: StageDecision, fit: Fit, weight: int) -> StageDecision:
+    """The same, unless the next stage, of this weight, is more than was measured to fit."""
+    if decision.action is not StageAction.PASS or fit.share is None or 100 * fit.share >= weight:
+        return decision
+    return StageDecision(StageAction.ABORT, f"the next stage, {weight} %, does not fit: {fit.reason}")
 
 
 def judge_pause(

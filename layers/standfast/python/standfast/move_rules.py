@@ -1,4 +1,4 @@
-"""The part of FleetConfig that planned moves go by."""
+"""The part of FleetConfig that planned moves go by, and what a cluster can carry."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ MoveStages = Annotated[Stages, AfterValidator(_whole)]
 """Stages that end with everything."""
 BakeSeconds = Annotated[int, Field(ge=0, le=3600)]
 PauseSeconds = Annotated[int, Field(ge=30, le=7200)]
+
+
+class Capacity(BaseModel):
+    """What one replica can carry, where it is known better than it can be learned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests: int | None = Field(default=None, ge=1, description="requests at once that a replica serves in time")
+    work_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        description="by the engine's counter: tokens with vLLM, decode steps with llama.cpp",
+    )
 
 
 class Moves(BaseModel):

@@ -7,11 +7,11 @@ epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from standfast import failover
-from standfast.errors import AutomationOffError, InvalidInputError, NoStandbyProvenError
+from standfast.errors import AutomationOffError, InvalidInputError, NoHeadroomError, NoStandbyProvenError
 from standfast.failover import FAILED, Selection
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.brake import Brake, Override
+    from standfast.capacity import Fit
     from standfast.failover import Proof
     from standfast.fleet import Cluster, Region
     from standfast.health import Assessment
@@ -179,6 +180,20 @@ def choose(
     answered, chosen = max(fit)
     reason = f"{chosen} is proven: {answered} of {clusters[chosen].replicas} replicas answered a canary just now"
     return Selection(chosen, reason)
+
+
+def headroom(selection: Selection, fit: Fit, *, accepted: bool) -> Selection:
+    """The selection with what is known of its headroom.
+
+    Raises NoHeadroomError with the figure when the traffic does not fit, unless somebody accepted that.
+    """
+    if fit.share is None:
+        return replace(selection, reason=f"{selection.reason}; {fit.reason}, so the stages find out")
+    if fit.is_enough:
+        return replace(selection, reason=f"{selection.reason}; {fit.reason}")
+    if not accepted:
+        raise NoHeadroomError(f"{fit.reason}; lower the traffic, add replicas, or set accept_overload in the input")
+    return replace(selection, overload=f"{fit.reason}, which was accepted")
 
 
 def _limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float, now: float) -> str | None:

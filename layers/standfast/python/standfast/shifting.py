@@ -38,6 +38,7 @@ class ShiftInput(BaseModel):
     bake_seconds: BakeSeconds
     pause_before: list[int] = []
     pause_seconds: PauseSeconds = 1800
+    accept_overload: bool = False
     break_glass: str = Field(default="", description="who overrode the switches, and why")
     started_by: str | None = Field(
         default=None,

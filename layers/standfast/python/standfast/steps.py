@@ -40,6 +40,7 @@ class MoveWishes(BaseModel):
     bake_seconds: BakeSeconds | None = None
     pause_before: list[int] = []
     pause_seconds: PauseSeconds | None = None
+    accept_overload: bool = Field(default=False, description="go on although the target cannot carry it all")
 
 
 class ExecutionInput(MoveWishes):
@@ -102,6 +103,7 @@ class MovePlan(BaseModel):
     bake_seconds: int
     pause_before: list[int]
     pause_seconds: int
+    accept_overload: bool = False
 
     @model_validator(mode="after")
     def _pauses_are_at_stages_and_in_time(self) -> MovePlan:

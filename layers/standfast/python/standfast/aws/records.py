@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from standfast.brake import FLEET, NEVER_SET, Brake, Switch
+from standfast.capacity import Load, Reading
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.damping import History
 from standfast.errors import CorruptStateError, InvalidInputError
@@ -152,6 +153,20 @@ def nodes_from_item(item: Mapping[str, Any]) -> NodeHealth:
                 )
                 for instance_id, found in sorted(item["nodes"].items())
             ),
+        )
+
+
+def load_from_item(item: Mapping[str, Any]) -> Load:
+    """The load of a LOAD item."""
+    with reading(f"LOAD#{item.get('cluster_id')}"):
+        return Load(
+            cluster_id=item["cluster_id"],
+            measured_at=float(item["measured_at"]),
+            reading=Reading(**item["reading"]),
+            requests=tuple(int(count) for count in item["requests"]),
+            work_per_second=item["work_per_second"],
+            most_requests=item["most_requests"],
+            most_work_per_second=item["most_work_per_second"],
         )
 
 
