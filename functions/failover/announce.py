@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, evidence, incident_keeping, telling
+from standfast import announcements, bootstrap, evidence, incident_keeping, move_announcements, telling
 from standfast.fleet import parse_input
 from standfast.steps import DrainStep
+
+if TYPE_CHECKING:
+    from standfast.announcements import Announcement
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was told, and whether it was new."""
     step = parse_input(DrainStep, event, "the Announce task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
-    seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
-    announcement = announcements.completed(step, seen) if step.may_change else announcements.held_back(step, seen)
+    announcement = _announcement(step, evidence.gather(step.scope_id, table, bootstrap.region_table(), now))
     told = telling.tell(
         announcement,
         incident_id=step.incident_id,
@@ -25,7 +27,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
-    if step.mode != "preflight":
+    if step.mode == "failover":
         change = incident_keeping.moved(step, now) if step.may_change else incident_keeping.held_back(step, now)
         incident_keeping.amend(bootstrap.incident_log(), step, change)
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
+
+
+def _announcement(step: DrainStep, seen: list[str]) -> Announcement:
+    if step.planned:
+        return move_announcements.moved(step) if step.may_change else move_announcements.held_back(step)
+    return announcements.completed(step, seen) if step.may_change else announcements.held_back(step, seen)

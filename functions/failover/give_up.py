@@ -1,11 +1,23 @@
-"""GiveUp: the failover did not succeed. Give the lease back with a hold-down, and tell a person."""
+"""GiveUp: the failover did not succeed. Give the lease back with a hold-down, and tell a person.
+
+A planned move that did not succeed delays no failover: it counts as no attempt.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, evidence, failover, incident_keeping, telling, traffic
+from standfast import (
+    announcements,
+    bootstrap,
+    evidence,
+    failover,
+    incident_keeping,
+    move_announcements,
+    telling,
+    traffic,
+)
 from standfast.errors import FencedError, StandfastError
 from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
@@ -23,8 +35,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if step.may_change and step.serving is not None:
         _record_roles(step, table, now)
     retry_at = _give_back(step, table, table, now) if step.may_change else None
-    seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
-    announcement = announcements.gave_up(step, retry_at, seen)
+    if step.planned:
+        announcement = move_announcements.gave_up(step, ours=retry_at is not None or not step.may_change)
+    else:
+        seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
+        announcement = announcements.gave_up(step, retry_at, seen)
     told = telling.tell(
         announcement,
         incident_id=step.incident_id,
@@ -35,7 +50,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
-    if step.mode != "preflight":
+    if step.mode == "failover":
         why = announcements.cause_in_words(step.error)
         incident_keeping.amend(bootstrap.incident_log(), step, incident_keeping.gave_up(step, why, now))
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
@@ -70,9 +85,11 @@ def _give_back(step: GiveUpStep, scopes: ScopeStore, configs: ConfigStore, now: 
         return None
     if record.lease.holder is None:
         return record.not_before
-    attempts = record.attempts + 1
-    hold_down = configs.read_config().config.failover.hold_down_seconds
-    retry_at = now + failover.hold_down_seconds(attempts, hold_down)
+    attempts, retry_at = record.attempts, record.not_before
+    if not step.planned:
+        attempts += 1
+        hold_down = configs.read_config().config.failover.hold_down_seconds
+        retry_at = now + failover.hold_down_seconds(attempts, hold_down)
     try:
         scopes.release(step.scope_id, token=step.token, attempts=attempts, not_before=retry_at)
     except FencedError:

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, failover
+from standfast import bootstrap, capacity, failover, planned_move
 from standfast.brake import Brake
 from standfast.fleet import parse_input
 from standfast.steps import SelectionAnswer, SelectStep
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer the selection. Raises NoStandbyProvenError with the reason for each candidate."""
+    """Answer the selection. Raises NoStandbyProvenError with the reason for each candidate, NoHeadroomError."""
     step = parse_input(SelectStep, event, "the SelectStandby task")
     view = bootstrap.cluster_table().view()
     config = view.applied.config
     region = config.region(step.scope_id)
     tried = step.selection.tried if step.selection else []
+    proofs = [failover.Proof(**proof.model_dump()) for proof in step.proofs]
+    fresh, now, desired = config.detection.fresh_seconds, bootstrap.clock().now(), view.scope.desired
     switches = Brake() if step.break_glass else bootstrap.region_table().glance_at_brake()
-    chosen = failover.select(
-        step.failed_cluster_id,
-        [failover.Proof(**proof.model_dump()) for proof in step.proofs],
-        view.scope.desired,
-        region.clusters,
-        config.detection.fresh_seconds,
-        bootstrap.clock().now(),
-        tried=tried,
-        held=switches.held(region.clusters),
-        sheds=region.entry.shed_target_group_arn is not None,
-    )
+    held = switches.held(region.clusters)
+    if step.move is not None:
+        target = step.move.to_cluster_id
+        chosen = planned_move.choose(
+            step.failed_cluster_id, target, proofs, desired, region.clusters, fresh, now, held=held
+        )
+        fit = capacity.fit(step.failed_cluster_id, chosen.cluster_id, region.clusters, view.loads, now)
+        chosen = planned_move.headroom(chosen, fit, accepted=step.move.accept_overload)
+    else:
+        chosen = failover.select(
+            step.failed_cluster_id,
+            proofs,
+            desired,
+            region.clusters,
+            fresh,
+            now,
+            tried=tried,
+            held=held,
+            sheds=region.entry.shed_target_group_arn is not None,
+        )
+        chosen = capacity.told(chosen, step.failed_cluster_id, region.clusters, view.loads, now)
     answer = SelectionAnswer(
         cluster_id=chosen.cluster_id,
         reason=chosen.reason,

@@ -28,7 +28,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         brake.check_still_runs(switches, step.scope_id, step.failed_cluster_id, step.selection.cluster_id)
     wanted = traffic.all_to(step.selection.cluster_id, region.clusters)
     if desired.token != step.token or traffic.shares(desired.weights) != traffic.shares(wanted):
-        moved = desired.next(token=step.token, reason=step.reason, now=clock.now(), weights=wanted)
+        # A planned move that was under way is over by that: its source may be what failed.
+        moved = desired.next(token=step.token, reason=step.reason, now=clock.now(), weights=wanted, ends_move=True)
         table.write_desired(step.scope_id, token=step.token, seen_version=desired.version, desired=moved)
     applied = traffic.apply_desired(step.scope_id, entry, table, balancer)
     return ShiftAnswer(version=applied.version, weights=dict(applied.weights), shifted_at=clock.now()).model_dump()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, checks
+from standfast import bootstrap, capacity, checks
 from standfast.assessing import JudgeStep
 from standfast.damping import History
 from standfast.fleet import parse_input
@@ -29,6 +29,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         bootstrap.metrics().put({"ChecksFailed": checked.failed}, now, cluster_id=cluster_id)
         news.of_change(before, checked)
         news.of_nodes(evidence.nodes)
+        if cluster_id in step.loads:
+            table.write_load(capacity.follow(view.loads.get(cluster_id), cluster_id, step.loads[cluster_id], now))
         found[cluster_id] = f"{checked.verdict}: {checked.reason}"
     news.of_blindness(
         checks.blindness(list(seen.values())), {name: view.checks[name] for name in seen if name in view.checks}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from standfast import answering, bootstrap
+from standfast import answering, bootstrap, capacity
 from standfast.assessing import AssessmentPlan, EndpointEvidence
 from standfast.fleet import parse_input
 from standfast.golden import question
@@ -34,15 +34,22 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     recorded = table.read_golden(config.model.name, config.model.version)
     golden = question(recorded, config.model.canary.prompt, bootstrap.clock().now())
     replicas = {cluster_id: view.replicas.get(cluster_id, ()) for cluster_id in plan.cluster_ids}
-    answers = asyncio.run(_ask(replicas, config, golden))
+    answers, said = asyncio.run(_ask(replicas, config, golden))
+    loads = {
+        cluster_id: capacity.reading_of([said[address.replica_id].metrics for address in addresses])
+        for cluster_id, addresses in replicas.items()
+    }
     # Without what is at its default: a state machine carries 256 KB, and there may be a thousand replicas.
-    return EndpointEvidence(answers=answers).model_dump(mode="json", exclude_defaults=True)
+    return EndpointEvidence(answers=answers, loads=loads).model_dump(mode="json", exclude_defaults=True)
 
 
 async def _ask(
     clusters: Mapping[str, Sequence[ReplicaAddress]], config: FleetConfig, golden: Golden | None
-) -> dict[str, list[Answer]]:
-    """Cluster id -> the answers of its replicas. Who is doubtful is asked again at once, if there is time."""
+) -> tuple[dict[str, list[Answer]], dict[str, EngineDescription]]:
+    """Cluster id -> the answers of its replicas, and replica id -> what its engine says of itself.
+
+    Who is doubtful is asked again at once, if there is time.
+    """
     model, clock = config.model, bootstrap.clock()
     prober = bootstrap.prober(model)
     canary = answering.assessment_canary(model.canary, config.objectives)
@@ -72,4 +79,5 @@ async def _ask(
     def answer(name: str) -> Answer:
         return answering.answer(name, *first[name], model, golden, again.get(name))
 
-    return {cluster_id: [answer(each.replica_id) for each in replicas] for cluster_id, replicas in clusters.items()}
+    answers = {name: [answer(each.replica_id) for each in replicas] for name, replicas in clusters.items()}
+    return answers, {name: described for name, (_, described) in first.items()}

@@ -27,6 +27,7 @@ from sandbox.aws import (
     events,
     execution,
     faults,
+    function_urls,
     global_tables,
     load_balancing,
     monitoring,
@@ -87,6 +88,7 @@ class Cloud:
             stack.enter_context(mock.patch.dict(os.environ, _fake_environment(self.regions[0]), clear=True))
             stack.enter_context(mock_aws(config=_MOTO))
             stack.callback(load_balancing.reset)
+            stack.callback(function_urls.close)
             stack.callback(global_tables.reset)
             for talkative in ("werkzeug", "moto"):  # a line a request, a stack a failed state
                 logging.getLogger(talkative).setLevel(logging.CRITICAL)

@@ -2,7 +2,7 @@
 
 Each wrapped method is one gap of moto 5.2.5: names when none is given, one start at a time, the role, the start time in
 the context, the error name of a Lambda call that never reached the function, error and cause of a stop, an end that
-does not wait for the task at work, what is described of an end, and the wait at each state.
+does not wait for the task at work, what is described of an end, child executions, and the wait at each state.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from sandbox.aws.latency import LatencyInjector
 
 _PARSER: Final = "moto.stepfunctions.parser"
+_STARTED_BY: Final = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 _BEGIN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.002
 
@@ -82,6 +86,9 @@ def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], No
         ),
         _replace(CommonStateField, "_eval_body", functools.partial(_waiting, injector)),
         _replace(StateTaskLambda, "_from_error", _with_lambdas_own_errors),
+        _replace(StateTaskServiceSfn, "_normalise_parameters", _spelt_for_the_api),
+        _replace(StateTaskServiceSfn, "_normalise_response", _spelt_for_the_machine),
+        _replace(Execution, "stop", _with_its_children),
         *_under_roles(),
     ]
 
@@ -273,3 +280,46 @@ def _with_lambdas_own_errors(original: Any) -> Any:
         )
 
     return from_error
+
+
+_CHILD_FIELDS: Final = {"Input": "input", "Name": "name", "StateMachineArn": "stateMachineArn"}
+
+
+def _spelt_for_the_api(original: Any) -> Any:
+    """A machine spells the parameters of `states:startExecution` with capitals, the API does not."""
+
+    def normalise(self: Any, parameters: Any, *arguments: Any, **named: Any) -> None:
+        original(self, parameters, *arguments, **named)
+        for capital, plain in _CHILD_FIELDS.items():
+            if capital in parameters:
+                parameters[plain] = parameters.pop(capital)
+
+    return normalise
+
+
+def _spelt_for_the_machine(original: Any) -> Any:
+    """The other way round with what the API answers; moments are numbers, milliseconds since the epoch."""
+
+    def normalise(self: Any, response: Any, *arguments: Any, **named: Any) -> None:
+        original(self, response, *arguments, **named)
+        for name in list(response):
+            value = response.pop(name)
+            moment = round(value.timestamp() * 1000) if isinstance(value, datetime) else value
+            response[name[0].upper() + name[1:]] = moment
+
+    return normalise
+
+
+def _with_its_children(original: Any) -> Any:
+    """A parent that waits for its child (`.sync`) takes it along when it is stopped."""
+
+    def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
+        original(self, stop_date, error, cause)
+        for backend in tuple(engine.stepfunctions_parser_backends[DEFAULT_ACCOUNT_ID].values()):
+            for machine in tuple(backend.state_machines):
+                for execution in tuple(machine.executions):
+                    begun_by = isinstance(execution.input_data, dict) and execution.input_data.get(_STARTED_BY)
+                    if begun_by == self.exec_arn and execution.status == "RUNNING":
+                        execution.stop(datetime.now(UTC), None, f"its parent {self.name} was stopped")
+
+    return stop

@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 
 from standfast.aws.calls import config
 from standfast.aws.cluster_table import ClusterTable
+from standfast.capacity import Load, Reading
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.errors import (
     AccessDeniedError,
@@ -31,6 +32,7 @@ from standfast.golden import Golden
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
 from standfast.stores import GoldenAnswers, Told
+from standfast.traffic import Move
 from tests.builders import (
     ACTIVE,
     EXECUTION,
@@ -45,6 +47,7 @@ from tests.builders import (
     record,
 )
 
+MOVE = Move(ACTIVE, STANDBY, {ACTIVE: 100, STANDBY: 0})
 TABLE = "standfast-clusters"
 GRANTED = Lease(4, EXECUTION, Purpose.FAILOVER, NOW)
 OTHER = EXECUTION.replace(":one", ":two")
@@ -488,3 +491,32 @@ def test_a_configuration_of_an_earlier_release_is_read_with_todays_defaults(tabl
         table.read_config()
     put_attribute(client, "CONFIG", "sha256", {"S": hashlib.sha256(text.encode()).hexdigest()})
     assert table.read_config().config == fleet()
+
+
+def test_a_planned_move_under_way_is_remembered_and_forgotten(table: ClusterTable) -> None:
+    table.create(record(desired(), GRANTED))
+    begun = desired().next(token=4, reason="stage 1", now=NOW, weights={ACTIVE: 90, STANDBY: 10}, move=MOVE)
+    table.write_desired(SCOPE, token=4, seen_version=7, desired=begun)
+    assert table.read(SCOPE).desired == begun
+    ended = begun.next(
+        token=4, reason="done", now=NOW, roles={ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE}, ends_move=True
+    )
+    table.write_desired(SCOPE, token=4, seen_version=8, desired=ended)
+    found = table.read(SCOPE).desired
+    assert (found.move, found.moved_at) == (None, NOW)
+
+
+def test_a_first_record_may_hold_a_planned_move(table: ClusterTable) -> None:
+    first = record(replace(desired({ACTIVE: 50, STANDBY: 50}), move=MOVE, moved_at=NOW - 60))
+    table.create(first)
+    assert table.read(SCOPE) == first
+
+
+def test_a_load_is_read_back_and_an_older_one_replaces_nothing(table: ClusterTable) -> None:
+    table.create(record())
+    table.write_config(fleet(), seen_version=0)
+    measured = Load(ACTIVE, NOW, Reading(4, 12, 3, 0.25, 4711.0, 4), (15, 9), 80.5, 4, 20.25)
+    table.write_load(measured)
+    table.write_load(replace(measured, measured_at=NOW - 30, requests=()))
+    table.write_load(Load(STANDBY, NOW, Reading(0)))
+    assert table.view().loads == {ACTIVE: measured, STANDBY: Load(STANDBY, NOW, Reading(0))}

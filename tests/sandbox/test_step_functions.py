@@ -96,7 +96,12 @@ class Engine:
         self.count += 1
         name = f"role-{self.count}"
         arn = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
-        statement = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": list(functions)}
+        actions = ["lambda:InvokeFunction", "states:StartExecution", "states:DescribeExecution"]
+        statement = {
+            "Effect": "Allow",
+            "Action": actions if functions == ("*",) else actions[0],
+            "Resource": list(functions),
+        }
         self.iam.put_role_policy(
             RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement})
         )
@@ -395,18 +400,30 @@ def test_every_change_of_status_is_told_in_order(engine: Engine) -> None:
         assert before <= ended.started_at <= ended.ended_at <= time.time()
 
 
-def failover(engine: Engine, **answers: Callable[[Any], Any]) -> Any:
+START_AND_WAIT = "arn:aws:states:::states:startExecution.sync:2"
+
+
+def failover(engine: Engine, child: Any = None, **answers: Callable[[Any], Any]) -> Any:
     """Run the real machine with functions that answer as the real ones do where they agree."""
     told = {
-        "TakeLease": lambda payload: {**payload["input"], "may_change": True, "execution": payload["execution_name"]},
+        "TakeLease": lambda payload: {
+            **payload["input"],
+            "may_change": True,
+            "planned": False,
+            "execution": payload["execution_name"],
+        },
         "CheckDrain": lambda _: {"drained": True},
         "GiveUp": lambda _: {"text": "nobody could take over"},
         **answers,
     }
 
     def substitute(match: re.Match[str]) -> str:
-        if match[1] == "ExecutionTimeoutSeconds":
+        if match[1].endswith("TimeoutSeconds"):
             return "30"
+        if match[1] == "StartAndWaitResource":
+            return START_AND_WAIT
+        if match[1] == "TrafficShiftArn":
+            return engine.machine(child or PASS)
         state = match[1].removesuffix("FunctionArn")
         return engine.function(told.get(state, lambda _: {"ok": True}), f"{state}-{engine.count}")
 
@@ -425,6 +442,55 @@ def test_the_failover_machine_runs_whole(engine: Engine) -> None:
     ]  # fmt: skip
     output = json.loads(described["output"])
     assert (output["execution"], output["scope_id"]) == (described["name"], REGION)
+
+
+def planned(payload: Any) -> Any:
+    move = {"stages": [100], "bake_seconds": 0, "pause_before": [], "pause_seconds": 60, "accept_overload": False}
+    more = {"token": 3, "incident_id": "i", "failed_cluster_id": "a", "reason": "r", "break_glass": "", "move": move}
+    return {**payload["input"], "may_change": True, "planned": True, **more}
+
+
+def test_a_planned_move_is_shifted_by_a_child_whose_output_comes_back(engine: Engine) -> None:
+    shifted = {"shift": {"version": 7, "weights": {"b": 100}, "shifted_at": 1.5}}
+    child = one_state(Type="Pass", Result=shifted, ResultPath="$.output", OutputPath="$.output", End=True)
+    described, called = failover(engine, child, TakeLease=planned, SelectStandby=lambda _: {"cluster_id": "b"})
+    assert described["status"] == "SUCCEEDED", described
+    assert called == ["TakeLease", "ProbeStandbys", "SelectStandby", "RecordRoles", "ReleaseLease", "Announce"]
+    assert json.loads(described["output"])["shift"] == shifted["shift"]
+
+
+def test_a_child_s_failure_is_told_with_its_error_and_cause_and_ends_the_parent(engine: Engine) -> None:
+    given: list[Any] = []
+
+    def give_up(payload: Any) -> Any:
+        given.append(payload["error"])
+        return {"text": "told"}
+
+    child = one_state(Type="Fail", Error="ShiftAborted", Cause="b is dead")
+    described, called = failover(
+        engine, child, TakeLease=planned, SelectStandby=lambda _: {"cluster_id": "b"}, GiveUp=give_up
+    )
+    assert (described["status"], described["error"], described["cause"]) == ("FAILED", "MoveDidNotSucceed", "told")
+    assert called[-1] == "GiveUp"
+    assert given[0]["Error"] == "States.TaskFailed"
+    cause = json.loads(given[0]["Cause"])
+    assert (cause["Status"], cause["Error"], cause["Cause"]) == ("FAILED", "ShiftAborted", "b is dead")
+
+
+def test_a_parent_that_is_stopped_takes_its_child_along(engine: Engine) -> None:
+    child = engine.machine(one_state(Type="Wait", Seconds=60, End=True))
+    begun = {"StateMachineArn": child, "Input": {"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"}}
+    waits = one_state(Type="Task", Resource=START_AND_WAIT, Parameters=begun, TimeoutSeconds=60, End=True)
+    parent = engine.machine(waits)
+    execution = engine.start(parent)
+    deadline = time.monotonic() + 10
+    while not (children := engine.states.list_executions(stateMachineArn=child)["executions"]):
+        assert time.monotonic() < deadline, "the child does not begin"
+        time.sleep(0.01)
+    time.sleep(0.3)  # moto cannot be stopped between the child's start and the wait for it
+    engine.states.stop_execution(executionArn=execution, error="Stopped", cause="by a test")
+    assert engine.wait(execution)["status"] == "ABORTED"
+    assert engine.wait(children[0]["executionArn"])["status"] == "ABORTED"
 
 
 def test_the_failover_machine_gives_up_with_what_it_told(engine: Engine) -> None:
@@ -458,7 +524,8 @@ def test_taken_away_the_seams_are_moto_s_own_again() -> None:
 
 
 def test_what_a_caller_may_not_start_is_denied(engine: Engine) -> None:
-    machine, role = engine.machine(PASS), engine.role("*")
+    machine = engine.machine(PASS)
+    role = engine.role(machine)
     client = RoleClients("a-test").client(REGION, "stepfunctions", role)
     with pytest.raises(ClientError) as refused:
         client.start_execution(stateMachineArn=machine)

@@ -79,11 +79,16 @@ def resources(type_name: str) -> dict[str, Document]:
 def machine(name: str) -> Document:
     """A state machine with its substitutions filled in: numbers as the template has them, a made-up ARN a function."""
     given = substitutions(name)
+    machines = {logical_id(each) for each in STATE_MACHINES}
 
     def fill(match: re.Match[str]) -> str:
         value = given[match[1]]
         if isinstance(value, str):
             return value
+        if text := value.get("Fn::Sub"):
+            return str(text).replace("${AWS::Partition}", "aws")
+        if target(value) in machines:
+            return f"arn:aws:states:us-east-1:111122223333:stateMachine:{target(value)}"
         return f"arn:aws:lambda:us-east-1:111122223333:function:{target(value)}"
 
     document: Document = yaml.safe_load(PLACEHOLDER.sub(fill, STATE_MACHINES[name].read_text()))

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from standfast import errors
 from standfast.assessing import AssessInput
-from standfast.steps import ExecutionInput
+from standfast.shifting import ShiftInput
+from standfast.steps import MOST_SECONDS, ExecutionInput
 from tests.template import documents
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ AWS = {
 
 RAISED_BY = {
     # Raised on purpose in these steps only. Every other error of ours may come from any step and is caught by all.
-    "AutomationOffError": {"TakeLease", "ShiftTraffic"},
+    "AutomationOffError": {"TakeLease", "ShiftTraffic", "ShiftStage"},
     "LeaseHeldError": {"TakeLease"},
+    "NoHeadroomError": {"SelectStandby"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {"VerifyServing"},
 }
@@ -90,6 +92,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("CollectNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("ReadTraffic", "TrafficUnknown"): (ANY, NO_EVIDENCE),
+    ("AskPerson", "NobodyAnswered"): (
+        frozenset({"States.Timeout"}),
+        "No answer in time is an answer: no. The branch ends with it, and the shift is given up.",
+    ),
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
         "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
@@ -124,7 +130,11 @@ def all_states() -> list[Any]:
 
 
 def all_tasks() -> list[Any]:
-    return [case for case in all_states() if case.values[1]["Type"] == "Task"]
+    return [case for case in all_states() if case.values[1]["Type"] == "Task" and case.values[0] not in CHILDREN]
+
+
+CHILDREN = {"ShiftByStages"}
+"""Tasks that wait for a child execution, which ends by itself and may not be started twice."""
 
 
 def onward(state: Document) -> set[str]:
@@ -149,9 +159,12 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
     return found
 
 
+TIME_OUTS = {"cluster_failover": 14400, "traffic_shift": 12600, "assess": 240}
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_an_execution_has_a_time_out(machine: str) -> None:
-    assert documents.machine(machine)["TimeoutSeconds"] == {"cluster_failover": 1800, "assess": 240}[machine]
+    assert documents.machine(machine)["TimeoutSeconds"] == TIME_OUTS[machine]
     assert "TimeoutSeconds: ${ExecutionTimeoutSeconds}" in documents.STATE_MACHINES[machine].read_text()
 
 
@@ -162,8 +175,25 @@ def test_a_state_says_what_it_is_for(name: str, state: Document) -> None:
 
 @pytest.mark.parametrize(("name", "task"), all_tasks())
 def test_a_task_has_a_time_out_and_the_standard_retry(name: str, task: Document) -> None:
-    assert 0 < task["TimeoutSeconds"] <= 60, name
+    if name == "AskPerson":
+        assert task["TimeoutSecondsPath"] == "$.pause_seconds"  # it waits for a person
+    else:
+        assert 0 < task["TimeoutSeconds"] <= 60, name
     assert task["Retry"] == RETRY
+
+
+def test_a_child_has_ended_before_its_parent_gives_up_and_a_move_before_either() -> None:
+    parent = documents.machine("cluster_failover")
+    child = parent["States"]["ShiftByStages"]
+    shift = documents.machine("traffic_shift")["TimeoutSeconds"]
+    assert MOST_SECONDS < shift < child["TimeoutSeconds"] < parent["TimeoutSeconds"]
+
+
+def test_whatever_ends_a_child_ends_its_parent_told() -> None:
+    """States.TaskFailed is every error but a time-out."""
+    for name in CHILDREN:
+        (catch,) = states("cluster_failover")[name]["Catch"]
+        assert (catch["ErrorEquals"], catch["Next"]) == (["States.TaskFailed", "States.Timeout"], "GiveUp")
 
 
 @pytest.mark.parametrize(("name", "task"), all_tasks())
@@ -181,7 +211,7 @@ def test_what_is_caught_is_kept_beside_the_state(name: str, task: Document) -> N
 def test_an_error_that_few_steps_raise_is_raised_in_them() -> None:
     """The steps that RAISED_BY names exist, and so do the errors."""
     assert set(RAISED_BY) <= OURS
-    assert set().union(*RAISED_BY.values()) <= set(states("cluster_failover"))
+    assert set().union(*RAISED_BY.values()) <= set(states("cluster_failover")) | set(states("traffic_shift"))
 
 
 @pytest.mark.parametrize("machine", GRAPHS)
@@ -220,7 +250,11 @@ def test_traffic_moves_before_anybody_waits() -> None:
         "TakeLease",
         "ProbeStandbys",
         "SelectStandby",
+        "IsMovePlanned",
+        "ShiftByStages",
         "GiveUp",
+        "WasMovePlanned",
+        "MoveDidNotSucceed",
         "FailoverDidNotSucceed",
         "RefuseToStart",
         "StopBeforeStart",
@@ -259,7 +293,11 @@ def test_every_state_machine_is_in_the_template() -> None:
     assert len(documents.resources("AWS::StepFunctions::StateMachine")) == len(MACHINES)
 
 
-INPUTS: dict[str, type[BaseModel]] = {"cluster_failover": ExecutionInput, "assess": AssessInput}
+INPUTS: dict[str, type[BaseModel]] = {
+    "cluster_failover": ExecutionInput,
+    "traffic_shift": ShiftInput,
+    "assess": AssessInput,
+}
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -16,19 +18,43 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from standfast import traffic
 from standfast.errors import ConflictError, FencedError, LeaseHeldError, NotConvergedError
 from standfast.fleet import Entry, Role
 from standfast.lease import Claim, HolderState, Lease, LeaseAction, Purpose, decide, outranks, take
+from standfast.planned_move import roles_after, weights_at
+from standfast.reconcile import Reconciler
 from standfast.shedding import with_share
-from standfast.stores import ScopeRecord
-from standfast.traffic import Desired, DriftAction, Weights, all_to, apply_desired, decide_drift, serves, shares
-from tests.fakes import FakeExecutions, FakeLoadBalancer, FakeScopeStore
+from standfast.stores import ScopeRecord, View
+from standfast.traffic import Desired, DriftAction, Move, Weights, all_to, apply_desired, decide_drift, serves, shares
+from tests import builders
+from tests.builders import assessment
+from tests.fakes import (
+    FakeClusterTable,
+    FakeExecutions,
+    FakeLoadBalancer,
+    FakeMessenger,
+    FakeRegionTable,
+    FakeScopeStore,
+)
 
 SCOPE = "us-east-1"
 CLUSTERS = ("a", "b", "c")
 ENTRY = Entry("arn:rule", {name: f"arn:{name}" for name in CLUSTERS}, "arn:shed")
 SHARES = {"a": 0, "b": 20, "c": 80}
 """What a step of shedding makes of its target, in per cent: it moves no cluster's weight."""
+CONFIG = builders.fleet(
+    regions={
+        SCOPE: {
+            "entry": builders.document()["regions"][SCOPE]["entry"],
+            "clusters": {
+                "c-a": builders.cluster("c-a", "active"),
+                "c-b": builders.cluster("c-b"),
+                "c-c": builders.cluster("c-c"),
+            },
+        }
+    }
+)
 ResultT = TypeVar("ResultT")
 
 
@@ -88,12 +114,31 @@ class World:
             )
         self.granted[lease.token] = holder
 
+    def view(self) -> View:
+        """All clusters serve, as the watch finds them."""
+        known = {name: assessment(name, assessed_at=0.0) for name in CLUSTERS}
+        return builders.view(self.store.read(SCOPE), config=CONFIG, assessments=known)
+
     def write_desired(self, who: str, token: int, seen_version: int, desired: Desired) -> None:
         held = self.store.read(SCOPE).lease
         self.store.write_desired(SCOPE, token=token, seen_version=seen_version, desired=desired)
+        assert desired.move is None or held.purpose is not Purpose.FAILOVER, "a failover left a planned move standing"
         assert held.holder == who, "somebody who does not hold the lease changed desired state"
         assert self.granted[token] == who
         self.versions.append(desired)
+
+
+class SettlingStore(FakeScopeStore):
+    """The store as the reconciler sees it: what it writes is held against the world's rules as well."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.records = world, world.store.records
+
+    def grant(self, scope_id: str, *, seen: Lease, lease: Lease) -> None:
+        self.world.grant(seen, lease)
+
+    def write_desired(self, scope_id: str, *, token: int, seen_version: int, desired: Desired) -> None:
+        self.world.write_desired(self.world.granted[token], token, seen_version, desired)
 
 
 class ControllerPorts:
@@ -141,7 +186,10 @@ class ControllerPorts:
 
 
 class Controller:
-    """One execution, or one step of shedding: take the lease, change the weights, apply, release."""
+    """One execution, or one step of shedding: take the lease, change the weights, apply, release.
+
+    A rollout is a planned move: two stages, then the roles.
+    """
 
     def __init__(self, world: World, name: str, purpose: Purpose, target: str) -> None:
         self.turnstile = Turnstile()
@@ -166,16 +214,44 @@ class Controller:
 
     def _work(self) -> None:
         lease = self._repeat(lambda: take(SCOPE, Claim(self.name, self.purpose), self.ports, self.ports, 0.0))
-        self._repeat(lambda: self._shift(lease.token))
-        self._repeat(lambda: apply_desired(SCOPE, ENTRY, self.ports, self.ports))
+        stages = (50, 100) if self.purpose is Purpose.ROLLOUT else (100,)
+        for stage in stages:
+            self._repeat(partial(self._stage, lease.token, stage))
+            self._repeat(lambda: apply_desired(SCOPE, ENTRY, self.ports, self.ports))
+        if self.purpose is Purpose.ROLLOUT:
+            self._repeat(lambda: self._record_roles(lease.token))
         self._repeat(lambda: self.ports.release(SCOPE, token=lease.token, attempts=0, not_before=0.0))
+
+    def _stage(self, token: int, stage: int) -> None:
+        if self.purpose is not Purpose.ROLLOUT:
+            return self._shift(token)
+        desired = self.ports.read(SCOPE).desired
+        source = desired.cluster_with(Role.ACTIVE) or "a"
+        if source == self.target:
+            return None
+        move = desired.move or Move(source, self.target, desired.weights)
+        weights = weights_at(stage, replace(move, target=self.target), CLUSTERS)
+        following = desired.next(token=token, reason="stage", now=0.0, weights=weights, move=move)
+        return self.ports.write_desired(SCOPE, token=token, seen_version=desired.version, desired=following)
+
+    def _record_roles(self, token: int) -> None:
+        traffic.record_roles(
+            SCOPE,
+            lambda desired: roles_after(desired, desired.cluster_with(Role.ACTIVE) or "a", self.target),
+            self.ports,
+            token=token,
+            reason="recorded",
+            now=0.0,
+            ends_move=True,
+        )
 
     def _shift(self, token: int) -> None:
         desired = self.ports.read(SCOPE).desired
         weights = all_to(self.target, CLUSTERS)
         if self.purpose is Purpose.SHED:
             weights = with_share(desired.weights, SHARES[self.target])
-        following = desired.next(token=token, reason="moved", now=0.0, weights=weights)
+        ends = self.purpose is Purpose.FAILOVER
+        following = desired.next(token=token, reason="moved", now=0.0, weights=weights, ends_move=ends)
         self.ports.write_desired(SCOPE, token=token, seen_version=desired.version, desired=following)
 
     @staticmethod
@@ -249,6 +325,32 @@ class Protocol(RuleBasedStateMachine):
         if decision.action is DriftAction.REPAIR:
             apply_desired(SCOPE, ENTRY, world.store, world.balancer)
         assert shares(world.balancer.weights) == shares(world.store.read(SCOPE).desired.weights)
+
+    @rule()
+    def somebody_settles(self) -> None:
+        """What `reconcile` does next: a planned move that nobody is at work on is finished or undone, not left."""
+        world = self.world
+        record = world.store.read(SCOPE)
+        if record.lease.holder is not None and record.lease.holder not in world.executions.running:
+            world.store.release(SCOPE, token=record.lease.token, attempts=0, not_before=0.0)
+        reconciler = Reconciler(
+            SCOPE,
+            world,
+            FakeRegionTable(builders.switch()),
+            SettlingStore(world),
+            FakeClusterTable(world.view()),
+            world.balancer,
+            world.executions,
+            FakeMessenger(),
+        )
+        before = world.store.read(SCOPE)
+        reconciler.settle_move(0.0)
+        after = world.store.read(SCOPE)
+        if before.lease.holder is not None:
+            assert after == before, "the reconciler settled a move that somebody is at work on"
+        else:
+            assert after.desired.move is None, "a planned move was left half-way"
+            assert after.lease.holder is None
 
     @rule(token_behind=st.integers(1, 3))
     def a_stale_token_changes_nothing(self, token_behind: int) -> None:

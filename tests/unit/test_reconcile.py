@@ -9,9 +9,11 @@ import pytest
 from standfast.errors import UnavailableError
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
-from standfast.lease import released
+from standfast.lease import Purpose, released
 from standfast.reconcile import Reconciler
+from standfast.steps import ExecutionInput
 from standfast.stores import ScopeRecord
+from standfast.traffic import Move
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
 from tests.fakes import (
@@ -226,3 +228,80 @@ def test_while_a_failover_is_at_work_its_roles_are_its_own() -> None:
 
 def test_nothing_is_settled_where_roles_and_weights_agree() -> None:
     assert Place(builders.record(), {ACTIVE: 100, STANDBY: 0}).reconciler.settle(NOW) == ""
+
+
+MOVE = Move(ACTIVE, STANDBY, {ACTIVE: 100, STANDBY: 0})
+
+
+def left_half_way(weight: int) -> ScopeRecord:
+    weights = {ACTIVE: 100 - weight, STANDBY: weight}
+    return builders.record(replace(builders.desired(weights, superseded=(MOVE.before,)), move=MOVE))
+
+
+def settling(weight: int, active: Verdict = Verdict.HEALTHY, automation: Automation = Automation.RUN) -> Place:
+    record = left_half_way(weight)
+    place = Place(record, dict(record.desired.weights), automation)
+    found = {ACTIVE: builders.assessment(ACTIVE, active), STANDBY: builders.assessment(STANDBY)}
+    place.table.known = replace(place.table.known, assessments=found)
+    return place
+
+
+def test_a_planned_move_that_nobody_is_at_work_on_is_undone() -> None:
+    place = settling(50)
+    assert place.reconciler.settle_move(NOW).endswith("undone")
+    record = place.scopes.read(SCOPE)
+    assert (record.desired.weights, record.desired.move) == (MOVE.before, None)
+    assert record.desired.roles == {ACTIVE: Role.ACTIVE, STANDBY: Role.STANDBY}
+    assert (record.lease.holder, record.lease.token) == (None, 4)
+    assert place.balancer.weights == MOVE.before
+    assert "a move that was left half-way is undone" in place.messenger.notices[0][0]
+
+
+def test_a_planned_move_of_which_only_the_roles_are_missing_is_finished() -> None:
+    place = settling(100)
+    assert place.reconciler.settle_move(NOW).endswith("finished")
+    record = place.scopes.read(SCOPE)
+    assert (record.desired.weights, record.desired.move) == ({ACTIVE: 0, STANDBY: 100}, None)
+    assert record.desired.roles == {ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE}
+
+
+def test_a_planned_move_whose_source_died_is_left_to_the_failover() -> None:
+    place = settling(50, Verdict.UNHEALTHY)
+    assert "the failover looks for another" in place.reconciler.settle_move(NOW)
+    assert place.scopes.read(SCOPE) == left_half_way(50)
+    assert not place.balancer.writes
+
+
+@pytest.mark.parametrize("automation", [Automation.OBSERVE, Automation.OFF])
+def test_a_planned_move_is_not_settled_while_the_switch_does_not_say_run(automation: Automation) -> None:
+    place = settling(50, automation=automation)
+    place.reconciler.settle_move(NOW)
+    assert place.scopes.read(SCOPE) == left_half_way(50)
+
+
+def test_a_planned_move_at_work_is_not_settled() -> None:
+    record = replace(left_half_way(50), lease=builders.lease(4, EXECUTION, Purpose.ROLLOUT))
+    place = Place(record, dict(record.desired.weights), Automation.RUN, EXECUTION)
+    assert place.reconciler.settle_move(NOW) == ""
+
+
+def test_a_planned_move_that_broke_off_delays_no_failover() -> None:
+    record = replace(left_half_way(50), lease=builders.lease(4, EXECUTION, Purpose.ROLLOUT))
+    place = Place(record, dict(record.desired.weights))
+    place.reconciler.recover(NOW)
+    after = place.scopes.read(SCOPE)
+    assert (after.lease.holder, after.attempts, after.not_before) == (None, 0, 0.0)
+    assert "a planned move ended half-way" in place.messenger.pages[0][0]
+
+
+def test_a_failback_is_started_under_one_name() -> None:
+    roles = {ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE}
+    place = Place(builders.record(builders.desired({ACTIVE: 0, STANDBY: 100}, roles)), {ACTIVE: 0, STANDBY: 100})
+    assert place.reconciler.fail_back(NOW) == ""
+    found = {ACTIVE: builders.assessment(ACTIVE), STANDBY: builders.assessment(STANDBY)}
+    applied = replace(place.table.known.applied, config=builders.fleet(moves={"automatic_failback": True}))
+    place.table.known = replace(place.table.known, assessments=found, applied=applied)
+    assert place.reconciler.fail_back(NOW).endswith("the failback is started")
+    (payload,) = place.executions.started.values()
+    assert ExecutionInput.model_validate(payload).to_cluster_id == ACTIVE
+    assert place.reconciler.fail_back(NOW).endswith("it was tried and did not succeed")

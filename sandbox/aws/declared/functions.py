@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from moto.awslambda.models import lambda_backends
 
+from sandbox.aws import function_urls
 from sandbox.aws.resources import Created, NotUpdatableError, ResourceType, lowered, pick, tag_map
 
 if TYPE_CHECKING:
@@ -85,9 +86,20 @@ def _event_invoke_config(context: Context, properties: Properties) -> Created:
 def _permission(context: Context, properties: Properties) -> Created:
     context.call(
         "lambda", "add_permission", StatementId=context.logical_id,
-        **pick(properties, "FunctionName", "Action", "Principal", "SourceArn", "SourceAccount"),
+        **pick(properties, "FunctionName", "Action", "Principal", "SourceArn", "SourceAccount", "FunctionUrlAuthType",
+               "InvokedViaFunctionUrl"),
     )  # fmt: skip
     return Created(context.logical_id)
+
+
+def _url(context: Context, properties: Properties) -> Created:
+    context.call(
+        "lambda", "create_function_url_config", FunctionName=properties["TargetFunctionArn"],
+        **pick(properties, "AuthType"),
+    )  # fmt: skip
+    function = lambda_backends[context.account][context.region].get_function(properties["TargetFunctionArn"])
+    function.url_config.url = function_urls.open_url(function)  # where it can be reached here
+    return Created(context.logical_id, {"FunctionUrl": function.url_config.url, "FunctionArn": function.function_arn})
 
 
 def _definition(context: Context, properties: Properties) -> str:
@@ -237,7 +249,13 @@ TYPES: Final = (
     ),
     ResourceType(
         "AWS::Lambda::Permission",
-        consumes=("FunctionName", "Action", "Principal", "SourceArn", "SourceAccount"), create=_permission,
+        consumes=("FunctionName", "Action", "Principal", "SourceArn", "SourceAccount", "FunctionUrlAuthType",
+                  "InvokedViaFunctionUrl"),
+        create=_permission,
+    ),
+    ResourceType(
+        "AWS::Lambda::Url", consumes=("TargetFunctionArn", "AuthType"), create=_url,
+        attributes=("FunctionUrl", "FunctionArn"),
     ),
     ResourceType(
         "AWS::StepFunctions::StateMachine",

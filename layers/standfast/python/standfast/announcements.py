@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from standfast.lease import Purpose
 from standfast.traffic import describe
 from standfast.xids import Action
 
@@ -126,7 +127,8 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
         *_steps("look at the execution. If the active cluster is still down, the watch tries again."),
         *_links(execution_arn),
     ]
-    subject = f"{record.scope_id}: a failover ended half-way ({status})"
+    what = "planned move" if record.lease.purpose is Purpose.ROLLOUT else "failover"
+    subject = f"{record.scope_id}: a {what} ended half-way ({status})"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", "ended half-way")
 
 
@@ -185,12 +187,23 @@ def drifted(scope_id: str, reason: str, *, repaired: bool) -> Announcement:
 
 
 def cause_in_words(caught: Caught) -> str:
-    """The sentence in a caught error: Lambda puts it into JSON as errorMessage."""
+    """The sentence in a caught error: Lambda puts it into JSON as errorMessage, a child execution as Cause."""
+    said = _sentence(caught.cause)
+    return said if caught.error == "States.TaskFailed" else f"{caught.error}: {said}"
+
+
+def _sentence(cause: str) -> str:
     try:
-        message = json.loads(caught.cause)["errorMessage"]
-    except (ValueError, KeyError, TypeError):
-        message = caught.cause or "no cause was given"
-    return f"{caught.error}: {message}"
+        found = json.loads(cause)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return cause or "no cause was given"
+    if "errorMessage" in found:
+        return str(found["errorMessage"])
+    if "Error" in found:
+        return f"{found['Error']}: {_sentence(found.get('Cause') or '')}"
+    return f"it ended as {found['Status']}" if "Status" in found else cause
 
 
 def at(moment: float) -> str:

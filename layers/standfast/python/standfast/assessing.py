@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from standfast.capacity import Reading
 from standfast.checks import Answer, ClusterEvidence, NodeHealth, Traffic
 
 ROUNDS = {"schedule": 2}
@@ -55,9 +56,10 @@ class CollectStep(AssessmentPlan):
 
 
 class EndpointEvidence(BaseModel):
-    """Cluster id -> the answers to the canaries; or why there are none."""
+    """Cluster id -> the answers to the canaries, and what the engines say of their load; or why there are none."""
 
     answers: dict[str, list[Answer]] | None = None
+    loads: dict[str, Reading] = {}
     missing: str = ""
 
 
@@ -80,6 +82,11 @@ class JudgeStep(AssessmentPlan):
     """What JudgeClusters reads: the plan, and the evidence of three sides."""
 
     evidence: tuple[EndpointEvidence, NodeEvidence, TrafficEvidence]
+
+    @property
+    def loads(self) -> dict[str, Reading]:
+        """Cluster id -> the load of its engines, of those that said any."""
+        return self.evidence[0].loads
 
     def of(self, cluster_id: str, expected: int) -> ClusterEvidence:
         """The evidence of one cluster; `expected` is the number of replicas that it should have."""

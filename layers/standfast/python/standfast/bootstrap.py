@@ -16,10 +16,12 @@ from standfast.settings import Settings
 if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
     from standfast.aws.fault_table import FaultTable
+    from standfast.aws.question_table import QuestionTable
     from standfast.aws.region_table import RegionTable
     from standfast.fleet import Model
     from standfast.node_reports import NodeReports
     from standfast.ports import (
+        Callbacks,
         Clock,
         Executions,
         Inventory,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         Metrics,
         Prober,
         Secrets,
+        Signer,
         TrafficMetrics,
     )
     from standfast.stores import IncidentLog
@@ -109,6 +112,30 @@ def executions() -> Executions:
     from standfast.aws.executions import StepFunctions
 
     return StepFunctions(settings().failover_arn)
+
+
+@cache
+def callbacks() -> Callbacks:
+    """Step Functions' tasks that wait for an answer."""
+    from standfast.aws.executions import TaskCallbacks
+
+    return TaskCallbacks()
+
+
+@cache
+def question_table() -> QuestionTable:
+    """QuestionStore, in the state table."""
+    from standfast.aws.question_table import QuestionTable
+
+    return QuestionTable(settings().table, settings().region)
+
+
+@cache
+def link_signer() -> Signer:
+    """The key that signs links to people."""
+    from standfast.aws.link_signer import LinkSigner
+
+    return LinkSigner(settings().link_key_id)
 
 
 @cache

@@ -12,6 +12,7 @@
   * NoStandbyProvenError       no standby has fresh proof that it serves: the weights stay as they are
   * AutomationOffError       the switch is off: nothing is started or changed
   * NoGoldenAnswerError        the replicas do not agree on golden answers: none is recorded
+  * NoHeadroomError            the target of a planned move cannot carry its traffic; says how much of it
   * NotServingError            traffic was moved and the user path does not answer
   * NotConvergedError          desired and actual weights did not agree within the actuator's rounds
   * TransientError             may succeed when tried again
@@ -67,6 +68,10 @@ class NoGoldenAnswerError(StandfastError):
 
 class AutomationOffError(StandfastError):
     """The switch is off. Nothing is started or changed."""
+
+
+class NoHeadroomError(StandfastError):
+    """The target of a planned move cannot carry the traffic. The message says how much of it. Nothing was changed."""
 
 
 class NotServingError(StandfastError):

@@ -262,7 +262,7 @@ def unfinished(desired: Desired) -> Unfinished | None:
     """What a failover left behind that moved all traffic and did not come to record it; None when all is recorded."""
     serving = [name for name, weight in desired.weights.items() if weight and name != SHED]
     active = desired.cluster_with(Role.ACTIVE)
-    if active is None or len(serving) != 1 or serving[0] == active:
+    if active is None or len(serving) != 1 or serving[0] == active or desired.move is not None:
         return None
     return Unfinished(failed=active, chosen=serving[0])
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from standfast import mends
 from standfast.errors import InvalidInputError, UnknownClusterError
+from standfast.move_rules import Capacity, Moves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +175,7 @@ class Cluster(_Document):
     role: Literal["active", "standby"] = Field(description="the role to begin with; afterwards the state table knows")
     replicas: int = Field(ge=1, le=1000, description="serving processes expected")
     target_group_arn: TargetGroupArn
+    capacity: Capacity | None = Field(default=None, description="of one replica; learned where it is not declared")
     gpus_per_node: int | None = Field(default=None, ge=1, le=16, description="GPUs that a node should have, if known")
 
 
@@ -237,6 +239,7 @@ class FleetConfig(_Document):
     watchers: list[RegionName] = Field(default=[], description="Regions without clusters that look at the others")
     detection: Detection = Detection()
     failover: Failover = Failover()
+    moves: Moves = Moves()
     shedding: Shedding = Shedding()
     objectives: Objectives = Objectives()
 

@@ -59,6 +59,26 @@ class Executions(Protocol):
         ...
 
 
+class Callbacks(Protocol):
+    """Tasks of Step Functions that wait for an answer."""
+
+    def succeed(self, task_token: str, output: Mapping[str, object]) -> bool:
+        """Answer the task that has this token. False when nobody waits for it any more."""
+        ...
+
+
+class Signer(Protocol):
+    """A secret key that signs and verifies."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature, 32 bytes."""
+        ...
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Whether it is this key's signature of this message."""
+        ...
+
+
 class Messenger(Protocol):
     """People and other systems. At least once: a repeated call repeats the message."""
 

@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from standfast import announcements, failover, lease, traffic
+from standfast import announcements, failover, lease, move_announcements, move_judgement, planned_move, traffic
 from standfast.errors import ConflictError, FencedError, LeaseHeldError
 from standfast.lease import HolderState, Purpose
+from standfast.move_judgement import SettleAction
 from standfast.telling import tell
 from standfast.traffic import DriftAction
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from standfast.ports import Executions, LoadBalancer, Messenger
     from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, View, ViewStore
 
-TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed"})
+TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed", "MoveDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each."""
@@ -107,6 +108,63 @@ class Reconciler:
         self._tell(announcements.settled(self.scope_id, left), f"settled-v{view.scope.desired.version}", now)
         return f"; {moved}; recorded"
 
+    def settle_move(self, now: float) -> str:
+        """Finish or undo a planned move that nobody is at work on any more: its execution was stopped, or lost it."""
+        view = self.views.view()
+        config, desired = view.applied.config, view.scope.desired
+        move = desired.move
+        if move is None or view.scope.lease.holder is not None:
+            return ""
+        fresh = config.detection.fresh_seconds
+        decision = move_judgement.decide_settle(desired, view.assessments, fresh, now)
+        found = f"a planned move from {move.source} to {move.target} was left half-way; {decision.reason}"
+        why_not = self.switches.read_brake().why_not(self.scope_id, move.source, move.target)
+        if decision.action is SettleAction.NONE or why_not:
+            return f"; {found}; {why_not or 'nothing is done'}"
+        holder = lease.step_holder("reconcile", f"v{desired.version}", now + STEP_SECONDS)
+        try:
+            held = lease.take(self.scope_id, lease.Claim(holder, Purpose.ROLLOUT), self.scopes, self.executions, now)
+        except (LeaseHeldError, ConflictError) as error:
+            return f"; {found}; {error}"
+        finished = decision.action is SettleAction.FINISH
+        try:
+            following = desired.next(
+                token=held.token,
+                reason=found,
+                now=now,
+                weights=None if finished else move.before,
+                roles=planned_move.roles_after(desired, move.source, move.target) if finished else None,
+                ends_move=True,
+            )
+            self.scopes.write_desired(self.scope_id, token=held.token, seen_version=desired.version, desired=following)
+            entry = config.region(self.scope_id).bound_entry()
+            traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
+        except (ConflictError, FencedError) as error:
+            return f"; {found}; somebody else was first: {error}"
+        finally:
+            self._let_go(held.token)
+        announcement = move_announcements.settled(self.scope_id, move, decision.reason, finished=finished)
+        self._tell(announcement, f"settled-v{desired.version}", now)
+        return f"; {found}; {'finished' if finished else 'undone'}"
+
+    def fail_back(self, now: float) -> str:
+        """Start the failback where FleetConfig wants it to start by itself and its hold-down is over."""
+        view = self.views.view()
+        if not view.applied.config.moves.automatic_failback:
+            return ""
+        decision = planned_move.decide_failback(self.scope_id, view, self.switches.read_brake(), now)
+        if not decision.execution_name:
+            return f"; {decision.reason}"
+        payload = {
+            "mode": "failback",
+            "scope_id": self.scope_id,
+            "to_cluster_id": decision.target,
+            "reason": decision.reason,
+            "trigger": "reconcile",
+        }
+        started = self.executions.start_failover(decision.execution_name, payload)
+        return f"; {decision.reason}; {'the failback is started' if started else 'it was tried and did not succeed'}"
+
     def _let_go(self, token: int) -> None:
         stands = self.scopes.read(self.scope_id)
         with suppress(FencedError):
@@ -124,7 +182,7 @@ class Reconciler:
     def _release(self, view: View, now: float) -> float | None:
         record: ScopeRecord = view.scope
         attempts, retry_at = record.attempts, record.not_before
-        if record.lease.purpose is not Purpose.SHED:  # a step of shedding that broke off is no failed failover
+        if record.lease.purpose is Purpose.FAILOVER:  # what else broke off delays no failover
             attempts += 1
             retry_at = now + failover.hold_down_seconds(attempts, view.applied.config.failover.hold_down_seconds)
         try:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Names and ARNs of one Region's stack. `region` is the scope id too."""
+    """Names and ARNs of one Region's stack. `region` is the scope id too.
+
+    `answer_url` and `link_key_id` are given to the functions alone that ask a person or take the answer.
+    """
 
     region: str
     fleet: str
@@ -24,6 +27,8 @@ class Settings:
     pages_arn: str
     notices_arn: str
     event_bus: str
+    answer_url: str = ""
+    link_key_id: str = ""
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -42,4 +47,6 @@ class Settings:
         missing = sorted(variable for variable in names.values() if not source.get(variable))
         if missing:
             raise InvalidInputError(f"the environment lacks {', '.join(missing)}; the template's Globals set them")
-        return cls(**{name: source[variable] for name, variable in names.items()})
+        given = {name: source[variable] for name, variable in names.items()}
+        links = {"answer_url": "STANDFAST_ANSWER_URL", "link_key_id": "STANDFAST_LINK_KEY_ID"}
+        return cls(**given, **{name: source.get(variable, "") for name, variable in links.items()})

@@ -10,6 +10,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from standfast.health import Verdict
+from standfast.move_rules import BakeSeconds, MoveStages, PauseSeconds
+
+Mode = Literal["failover", "preflight", "switchover", "failback"]
+PLANNED = frozenset({"switchover", "failback"})
+"""Modes of a move that nobody is forced to: from a cluster that serves, in stages."""
+MOST_SECONDS = 10_800
+"""What the stages and pauses of a move may take in all: less than the time-out of its execution."""
 
 
 class BreakGlass(BaseModel):
@@ -21,15 +28,29 @@ class BreakGlass(BaseModel):
     reason: str = Field(min_length=1, max_length=500)
 
 
-class ExecutionInput(BaseModel):
-    """The input of an execution. Unknown fields are refused: a typing error must not start something else.
+class MoveWishes(BaseModel):
+    """What the input of a planned move may say; what it leaves out, FleetConfig says (`moves`).
 
-    `failed_since` and `detected_at` are seconds since the epoch.
+    A person is asked, by a notice with a link, before each stage in `pause_before`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: Literal["failover", "preflight"]
+    stages: MoveStages | None = None
+    bake_seconds: BakeSeconds | None = None
+    pause_before: list[int] = []
+    pause_seconds: PauseSeconds | None = None
+    accept_overload: bool = Field(default=False, description="go on although the target cannot carry it all")
+
+
+class ExecutionInput(MoveWishes):
+    """The input of an execution. Unknown fields are refused: a typing error must not start something else.
+
+    `failed_since` and `detected_at` are seconds since the epoch. `to_cluster_id` and what MoveWishes has belong to
+    planned moves.
+    """
+
+    mode: Mode
     scope_id: str = Field(min_length=1, description="the Region whose entry is to move")
     failed_cluster_id: str | None = Field(default=None, min_length=1)
     reason: str | None = Field(default=None, min_length=1, max_length=2000)
@@ -38,6 +59,20 @@ class ExecutionInput(BaseModel):
     detected_at: float | None = None
     trigger: str = Field(default="console", max_length=80)
     break_glass: BreakGlass | None = Field(default=None, description="overrides the switches, under your name")
+    to_cluster_id: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _only_a_planned_move_is_staged(self) -> ExecutionInput:
+        wishes = {"to_cluster_id", *MoveWishes.model_fields} & self.model_fields_set
+        if self.mode not in PLANNED:
+            if wishes:
+                raise ValueError(f"{', '.join(sorted(wishes))} is for planned moves; remove it, or use mode switchover")
+            return self
+        if not self.reason:
+            raise ValueError("reason is missing; say why in a sentence, it goes into the notice")
+        if self.failed_cluster_id:
+            raise ValueError("failed_cluster_id: nothing failed in a planned move; name to_cluster_id, or nothing")
+        return self
 
     @model_validator(mode="after")
     def _a_failover_names_what_failed(self) -> ExecutionInput:
@@ -58,17 +93,43 @@ class TakeLeaseInput(BaseModel):
     input: dict[str, object]
 
 
+class MovePlan(BaseModel):
+    """How a planned move goes. `to_cluster_id` is None where whatever is proven may take it. Seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    to_cluster_id: str | None
+    stages: list[int]
+    bake_seconds: int
+    pause_before: list[int]
+    pause_seconds: int
+    accept_overload: bool = False
+
+    @model_validator(mode="after")
+    def _pauses_are_at_stages_and_in_time(self) -> MovePlan:
+        unknown = sorted(set(self.pause_before) - set(self.stages))
+        if unknown:
+            raise ValueError(f"pause_before: {unknown} is no stage; the stages are {self.stages}")
+        longest = len(self.stages) * self.bake_seconds + len(self.pause_before) * self.pause_seconds
+        if longest > MOST_SECONDS:
+            raise ValueError(
+                f"bake_seconds and pause_seconds add up to {longest} s, a move may take {MOST_SECONDS} s; lower one"
+            )
+        return self
+
+
 class Plan(BaseModel):
     """What TakeLease found and every later step reads.
 
     `may_change` is False in a preflight and while the switch says observe: then each step does its reading, its
     probing and its deciding, and changes nothing. `held_back` says why. `break_glass`: who overrode the
-    switches, and why; empty where nobody did. `decided_at`: when TakeLease admitted it.
+    switches, and why; empty where nobody did. `decided_at`: when TakeLease admitted it. In a planned move
+    `failed_cluster_id` is the cluster that the traffic leaves, which is well.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    mode: Literal["failover", "preflight"]
+    mode: Mode
     scope_id: str
     execution_arn: str
     incident_id: str
@@ -82,6 +143,8 @@ class Plan(BaseModel):
     held_back: str
     break_glass: str = ""
     decided_at: float = 0.0
+    planned: bool = False
+    move: MovePlan | None = None
 
 
 class SelectionAnswer(BaseModel):

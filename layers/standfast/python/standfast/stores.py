@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.brake import Brake, Switch
+    from standfast.capacity import Load
     from standfast.checks import Checked, NodeHealth
     from standfast.fault_memory import FaultMemory, NodeMemory, Occurrence
     from standfast.fleet import FleetConfig, ReplicaAddress
@@ -51,7 +52,8 @@ class View:
     """All that is known of a scope, read at once.
 
     `replicas` is cluster id -> addresses, `assessments` cluster id -> the watch's last judgement; `relay` is the
-    generation of the run that has the watch. `nodes` and `checks` are cluster id -> what the last assessment found.
+    generation of the run that has the watch. `nodes`, `checks` and `loads` are cluster id -> what the last assessment
+    found.
     """
 
     scope: ScopeRecord
@@ -61,6 +63,7 @@ class View:
     relay: int
     nodes: Mapping[str, NodeHealth] = field(default_factory=dict)
     checks: Mapping[str, Checked] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,10 @@ class CheckStore(Protocol):
 
         Older ones never replace newer ones.
         """
+        ...
+
+    def write_load(self, load: Load) -> None:
+        """Replace what is known of a cluster's load. An older one never replaces a newer one. May be repeated."""
         ...
 
 

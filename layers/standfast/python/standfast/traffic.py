@@ -51,11 +51,22 @@ def serves(weights: Weights) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A planned move under way, from a cluster that serves. `before` are the weights that an abort restores."""
+
+    source: str
+    target: str
+    before: Weights
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What a scope's traffic and roles should be.
 
     `version` grows by one with every write. `token` is the fencing token that wrote it, 0 for the first state.
-    `superseded` holds the weights of earlier versions, newest first, `REMEMBERED` at most.
+    `superseded` holds the weights of earlier versions, newest first, `REMEMBERED` at most. `move` is the planned move
+    that these weights are a stage of: whoever finds it without a holder of the lease knows what was left half-way.
+    `moved_at` is when another cluster became active.
     """
 
     version: int
@@ -65,6 +76,8 @@ class Desired:
     reason: str
     updated_at: float
     superseded: tuple[Weights, ...] = ()
+    move: Move | None = None
+    moved_at: float = 0.0
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
@@ -77,22 +90,33 @@ class Desired:
         now: float,
         weights: Weights | None = None,
         roles: Mapping[str, Role] | None = None,
+        move: Move | None = None,
+        ends_move: bool = False,
     ) -> Desired:
-        """The state after this one. What is not given stays."""
+        """The state after this one. What is not given stays; `ends_move`: no planned move is under way any more."""
         changed = weights is not None and shares(weights) != shares(self.weights)
+        roles = self.roles if roles is None else roles
+        other = first_with(Role.ACTIVE, roles) != self.cluster_with(Role.ACTIVE)
         return Desired(
             version=self.version + 1,
             token=token,
             weights=self.weights if weights is None else weights,
-            roles=self.roles if roles is None else roles,
+            roles=roles,
             reason=reason,
             updated_at=now,
             superseded=((self.weights, *self.superseded)[:REMEMBERED] if changed else self.superseded),
+            move=None if ends_move else move or self.move,
+            moved_at=now if other else self.moved_at,
         )
 
     def cluster_with(self, role: Role) -> str | None:
         """The first cluster that has a role, by name, or None."""
-        return next((cluster_id for cluster_id, held in sorted(self.roles.items()) if held is role), None)
+        return first_with(role, self.roles)
+
+
+def first_with(role: Role, roles: Mapping[str, Role]) -> str | None:
+    """The first cluster that has a role, by name, or None."""
+    return next((cluster_id for cluster_id, held in sorted(roles.items()) if held is role), None)
 
 
 def all_to(cluster_id: str, cluster_ids: Iterable[str]) -> Weights:
@@ -139,15 +163,18 @@ def record_roles(
     token: int,
     reason: str,
     now: float,
+    ends_move: bool = False,
 ) -> Mapping[str, Role]:
     """Write the roles that `change` makes of the present state, under the token. May be repeated.
+
+    `ends_move`: the planned move of which they are the last step is over by that.
 
     Raises FencedError when the lease is held under another token by now, ConflictError when somebody wrote between.
     """
     desired = store.read(scope_id).desired
     roles = change(desired)
-    if roles != desired.roles:
-        recorded = desired.next(token=token, reason=reason, now=now, roles=roles)
+    if roles != desired.roles or (ends_move and desired.move is not None):
+        recorded = desired.next(token=token, reason=reason, now=now, roles=roles, ends_move=ends_move)
         store.write_desired(scope_id, token=token, seen_version=desired.version, desired=recorded)
     return roles
 

@@ -7,6 +7,7 @@
 | REPLICAS | the addresses of the registered replicas |
 | ASSESSMENT#<cluster id> | the watch's last assessment |
 | CHECKS#, NODES#<cluster id> | the last assessment's five checks; what the nodes reported |
+| LOAD#<cluster id> | the load that the last assessment measured, and what was learned of its limits |
 | WATCH | the relay's generations |
 
 Incidents, golden answers and what is remembered of faults have partitions of their own, `<scope>#INCIDENTS`,
@@ -29,6 +30,8 @@ from standfast.aws.records import (
     assessment_from_item,
     checked_from_item,
     golden_from_item,
+    load_from_item,
+    move_to_item,
     nodes_from_item,
     replicas_from_item,
     scope_from_item,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from standfast.capacity import Load
     from standfast.checks import Checked, NodeHealth
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
@@ -103,7 +107,7 @@ class ClusterTable(Table):
             scope_id,
             "SCOPE",
             "SET version = :version, written_by = :token, weights = :weights, #roles = :roles, reason = :reason, "
-            "updated_at = :at, superseded = :superseded",
+            "updated_at = :at, superseded = :superseded, moved_at = :moved_at, #move = :move",
             {
                 ":version": desired.version,
                 ":token": token,
@@ -112,10 +116,12 @@ class ClusterTable(Table):
                 ":reason": desired.reason,
                 ":at": desired.updated_at,
                 ":superseded": [dict(weights) for weights in desired.superseded],
+                ":moved_at": desired.moved_at,
+                ":move": move_to_item(desired.move),
                 ":seen": seen_version,
             },
             condition="#token = :token AND attribute_exists(holder) AND version = :seen",
-            names={"#token": "token", "#roles": "roles"},
+            names={"#token": "token", "#roles": "roles", "#move": "move"},
         )
         if refused is None:
             return
@@ -171,6 +177,10 @@ class ClusterTable(Table):
         newer = "attribute_not_exists(pk) OR reported_at < :at"
         self._put_if(self._region, f"NODES#{nodes.cluster_id}", item, newer, {":at": nodes.reported_at})
 
+    def write_load(self, load: Load) -> None:
+        newer = "attribute_not_exists(pk) OR measured_at < :at"
+        self._put_if(self._region, f"LOAD#{load.cluster_id}", asdict(load), newer, {":at": load.measured_at})
+
     def write_replicas(self, replicas: Mapping[str, Sequence[ReplicaAddress]], *, now: float) -> None:
         clusters = {
             cluster_id: [{"replica_id": address.replica_id, "url": address.url} for address in addresses]
@@ -206,6 +216,9 @@ class ClusterTable(Table):
             relay=int(items.get("WATCH", {}).get("active", 0)),
             nodes={
                 item["cluster_id"]: nodes_from_item(item) for name, item in items.items() if name.startswith("NODES#")
+            },
+            loads={
+                item["cluster_id"]: load_from_item(item) for name, item in items.items() if name.startswith("LOAD#")
             },
             checks={
                 item["cluster_id"]: checked_from_item(item)

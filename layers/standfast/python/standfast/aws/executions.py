@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _GONE = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
 """No such execution any more, or a holder that never was one: whoever wrote it cannot be at work."""
+_NOBODY_WAITS = frozenset({"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"})
 
 
 class StepFunctions:
@@ -50,6 +51,23 @@ class StepFunctions:
                 )
             except ClientError as error:
                 if error_code(error) == "ExecutionAlreadyExists":
+                    return False
+                raise
+        return True
+
+
+class TaskCallbacks:
+    """Callbacks on Step Functions."""
+
+    def __init__(self, client: SFNClient | None = None) -> None:
+        self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
+
+    def succeed(self, task_token: str, output: Mapping[str, object]) -> bool:
+        with translated("SendTaskSuccess"):
+            try:
+                self._client.send_task_success(taskToken=task_token, output=json.dumps(output, sort_keys=True))
+            except ClientError as error:
+                if error_code(error) in _NOBODY_WAITS:
                     return False
                 raise
         return True

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from standfast.brake import FLEET, NEVER_SET, Brake, Switch
+from standfast.capacity import Load, Reading
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.damping import History
 from standfast.errors import CorruptStateError, InvalidInputError
@@ -16,7 +17,7 @@ from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
 from standfast.stores import AppliedConfig, ScopeRecord, Sight
-from standfast.traffic import Desired
+from standfast.traffic import Desired, Move
 from standfast.xids import Action
 
 if TYPE_CHECKING:
@@ -46,18 +47,26 @@ def scope_to_item(record: ScopeRecord) -> dict[str, object]:
         "reason": desired.reason,
         "updated_at": desired.updated_at,
         "superseded": [dict(weights) for weights in desired.superseded],
+        "moved_at": desired.moved_at,
         "attempts": record.attempts,
         "not_before": record.not_before,
     }
+    if desired.move is not None:
+        item["move"] = move_to_item(desired.move)
     if lease.holder:
         item |= {"holder": lease.holder, "purpose": str(lease.purpose)}
     return item
 
 
+def move_to_item(move: Move | None) -> dict[str, object] | None:
+    """A planned move as the SCOPE item has it."""
+    return None if move is None else {"source": move.source, "target": move.target, "before": dict(move.before)}
+
+
 def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
     """The record of a SCOPE item."""
     with reading("SCOPE"):
-        purpose = item.get("purpose")
+        purpose, move = item.get("purpose"), item.get("move")
         return ScopeRecord(
             scope_id=item["scope_id"],
             desired=Desired(
@@ -68,6 +77,8 @@ def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
                 reason=item["reason"],
                 updated_at=float(item["updated_at"]),
                 superseded=tuple(dict(weights) for weights in item["superseded"]),
+                move=Move(move["source"], move["target"], dict(move["before"])) if move else None,
+                moved_at=float(item.get("moved_at", 0)),  # not in items of earlier versions
             ),
             lease=Lease(
                 token=item["token"],
@@ -142,6 +153,20 @@ def nodes_from_item(item: Mapping[str, Any]) -> NodeHealth:
                 )
                 for instance_id, found in sorted(item["nodes"].items())
             ),
+        )
+
+
+def load_from_item(item: Mapping[str, Any]) -> Load:
+    """The load of a LOAD item."""
+    with reading(f"LOAD#{item.get('cluster_id')}"):
+        return Load(
+            cluster_id=item["cluster_id"],
+            measured_at=float(item["measured_at"]),
+            reading=Reading(**item["reading"]),
+            requests=tuple(int(count) for count in item["requests"]),
+            work_per_second=item["work_per_second"],
+            most_requests=item["most_requests"],
+            most_work_per_second=item["most_work_per_second"],
         )
 
 

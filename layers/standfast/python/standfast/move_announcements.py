@@ -1,0 +1,125 @@
+"""What people are told of planned moves. Pure text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
+from standfast.move_judgement import StageAction
+from standfast.traffic import describe
+
+if TYPE_CHECKING:
+    from standfast.shifting import AbortStep, ShiftPlan
+    from standfast.steps import DrainStep, GiveUpStep
+    from standfast.traffic import Move
+
+STRANDED = "ShiftStranded"
+"""The error of a shift that could not put the weights back."""
+
+
+def moved(step: DrainStep) -> Announcement:
+    """A planned move is done and recorded."""
+    source, target = step.failed_cluster_id, step.selection.cluster_id
+    lines = [
+        f"Why: {step.reason}",
+        (
+            f"What was done: all traffic of {step.scope_id} went from {source} to {target} in stages, the last at "
+            f"{at(step.shift.shifted_at)}, each judged before the next. {step.selection.reason}."
+        ),
+        *([f"Mind: {step.selection.overload}."] if step.selection.overload else []),
+        f"{source} is the standby now. Nothing is left to do.",
+        *_links(step.execution_arn),
+    ]
+    subject = f"{step.scope_id}: {step.mode} from {source} to {target} is done"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "TrafficMoved", f"moved: {target}")
+
+
+def held_back(step: DrainStep) -> Announcement:
+    """The switch says observe: nothing was moved."""
+    source, target = step.failed_cluster_id, step.selection.cluster_id
+    lines = [
+        f"Why it was asked for: {step.reason}",
+        f"What would have been done: a {step.mode} from {source} to {target}; {step.selection.reason}.",
+        f"Nothing was changed: {step.held_back}.",
+        *_links(step.execution_arn),
+    ]
+    subject = f"{step.scope_id}: {step.mode} to {target} was held back"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveHeldBack", f"held back: {target}")
+
+
+def gave_up(step: GiveUpStep, *, ours: bool) -> Announcement:
+    """A planned move did not come to its end. `ours`: the lease was this move's until now.
+
+    Somebody is woken only when the traffic may not be where it should be.
+    """
+    source = step.failed_cluster_id
+    said = cause_in_words(step.error)
+    if not ours:
+        where = "A failover took over: the traffic is in its hands, and it tells what it does."
+    elif said.startswith(STRANDED):
+        where = "The weights could not be put back as they were. Look at them now."
+    else:
+        where = "What is not put back yet is put back by the reconciler within seconds, while the source serves."
+    lines = [
+        f"Why it was asked for: {step.reason}",
+        f"The {step.mode} away from {source} was given up: {said}",
+        where,
+        *_links(step.execution_arn),
+    ]
+    urgency = Urgency.PAGE if said.startswith(STRANDED) and ours else Urgency.NOTICE
+    subject = f"{step.scope_id}: {step.mode} from {source} was given up"
+    outcome = f"given up: {said.partition(':')[0]}"
+    return Announcement(urgency, subject, "\n".join(lines), "MoveAborted", outcome)
+
+
+def settled(scope_id: str, move: Move, reason: str, *, finished: bool) -> Announcement:
+    """The reconciler found a planned move that nobody was at work on."""
+    done = (
+        f"{move.target} is active now" if finished else f"the weights of before are restored ({describe(move.before)})"
+    )
+    lines = [
+        f"What was found: a planned move from {move.source} to {move.target} was left half-way.",
+        f"What was done: {done}, because {reason}.",
+    ]
+    subject = f"{scope_id}: a move that was left half-way is {'finished' if finished else 'undone'}"
+    outcome = f"settled: {'finished' if finished else 'undone'}"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveSettled", outcome)
+
+
+def why_aborted(step: AbortStep) -> str:
+    """Why a shift is given up, in words, the newest reason first."""
+    where = f"stage {step.stage.number} of {len(step.stages)} ({step.stage.weight} % at {step.target})"
+    if step.answer is not None and step.answer.timed_out:
+        return f"nobody answered within {step.pause_seconds} s, before {where}"
+    if step.error is not None:
+        return f"{where}: {cause_in_words(step.error)}"
+    if step.answer is not None and not step.answer.approved:
+        return f"a person said stop before {where}"
+    if step.judged is not None and step.judged.action is StageAction.ABORT:
+        return f"{where}: {step.judged.reason}"
+    return f"{where} was given up"
+
+
+def question(plan: ShiftPlan) -> str:
+    """What a person is asked before a stage."""
+    return (
+        f"{plan.scope_id}: shift {plan.stage.weight} % of the traffic from {plan.source} to {plan.target} "
+        f"(stage {plan.stage.number} of {len(plan.stages)})? {plan.reason}"
+    )
+
+
+def asking(plan: ShiftPlan, execution_arn: str, text: str, url: str, closes_at: float) -> Announcement:
+    """The notice with the link."""
+    lines = [
+        text,
+        f"Answer by {at(closes_at)}; else it is given up and the weights of before are restored.",
+        "The link shows the question; a button on its page answers it, once:",
+        url,
+        *_links(execution_arn),
+    ]
+    subject = f"{plan.scope_id}: shall {plan.stage.weight} % go to {plan.target}?"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveAwaitsAnswer", f"asked: {plan.stage.number}")
+
+
+def _links(execution_arn: str) -> list[str]:
+    return [f"Execution: {execution_arn}", f"In the console: {console_link(execution_arn)}"]
