@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "gray-failure"
 WINDOW_SECONDS: Final = 60
+MINUTE_SECONDS: Final = 60.0
+"""The load balancer's figures are of whole minutes."""
 HELD_SHARE: Final = 0.1
 """Of a processor: the tiny model is so quick that nobody could hold its slots otherwise."""
 SLOW_SHARE: Final = 0.02
@@ -46,7 +48,9 @@ class GrayFault:
     """One row. `put_in` breaks the nodes that it is given for as long as it is open.
 
     `everywhere`: all replicas of the active cluster, else one. `words`: one of them must be in the reason of the
-    verdict that counts, so that no other fault's verdict, such as that of a restart, is taken for this one's.
+    verdict that counts, so that no other fault's verdict, such as that of a restart, is taken for this one's. Where
+    the load balancer's minutes are counted, a restart has failed requests too: with `whole_minute` no verdict counts
+    before a minute that began with the fault has ended.
     """
 
     name: str
@@ -54,6 +58,11 @@ class GrayFault:
     words: tuple[str, ...]
     everywhere: bool = False
     limit_seconds: float = LIMIT_SECONDS
+    whole_minute: bool = False
+
+    def counts_from(self, fault_at: float) -> float:
+        """When the first verdict may be given that is this fault's, in seconds since the epoch."""
+        return (fault_at // MINUTE_SECONDS + 2) * MINUTE_SECONDS if self.whole_minute else fault_at
 
 
 @contextmanager
@@ -132,6 +141,7 @@ FAULTS: Final = (
         ("requests failed",),
         everywhere=True,
         limit_seconds=ERRORS_LIMIT_SECONDS,
+        whole_minute=True,
     ),
     GrayFault("slots full", _slots_full, ("saturated, not dead",)),
     GrayFault("stopped process", _stopped, ("3 of 3 probes failed",)),
@@ -187,7 +197,7 @@ def _row(stage: Stage, fault: GrayFault) -> FaultRow:
     stage.say(f"{fault.name}: {'every replica' if fault.everywhere else broken[0].replica.name}")
     with fault.put_in(stage, broken):
         fault_at = time.time()
-        while (found := said_of(region.view(), region.primary, fault.words, fault_at)) is None:
+        while (found := said_of(region.view(), region.primary, fault.words, fault.counts_from(fault_at))) is None:
             if time.time() - fault_at > fault.limit_seconds:
                 break
             time.sleep(LOOK_SECONDS)

@@ -68,6 +68,13 @@ def test_only_a_bad_verdict_in_the_faults_own_words_since_the_fault_counts() -> 
     assert gray_failure.said_of(known, ACTIVE, ("as built",), NOW) is None  # by a verdict that is healthy
 
 
+def test_a_minute_in_which_engines_were_restarted_is_not_the_faults() -> None:
+    errors, *others = gray_failure.FAULTS
+    assert errors.name == "20 % errors of all"
+    assert (errors.counts_from(120.0), errors.counts_from(130.0), errors.counts_from(179.9)) == (240.0, 240.0, 240.0)
+    assert {fault.counts_from(130.0) for fault in others} == {130.0}
+
+
 def test_the_watchs_word_comes_before_the_assessments() -> None:
     watched = assessment(verdict=DEGRADED, reason="3 of 4 replicas pass; golden")
     known = replace(
