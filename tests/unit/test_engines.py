@@ -129,10 +129,18 @@ def test_llama_cpp_says_its_decode_steps_and_its_requests() -> None:
     assert read("llama.cpp", LLAMA_CPP) == EngineMetrics(progress=8492, running=12, waiting=31)
 
 
+def test_a_long_prompt_that_is_read_in_pieces_is_progress_of_vllm() -> None:
+    """Its token counters move at the end of a request only, its cache with every piece."""
+    before, after = read("vllm", VLLM).progress, read("vllm", VLLM.replace("0.25", "0.31")).progress
+    assert before is not None
+    assert after is not None
+    assert 0 < after - before < 1
+
+
 def test_vllm_says_its_tokens_and_requests_over_all_its_engines() -> None:
     """The by_reason family repeats those that wait and is not added. The fullest cache counts."""
     assert read("vllm", VLLM) == EngineMetrics(
-        progress=800 + 200 + 32 + 8, running=27, waiting=72, kv_usage=0.87, awake=True
+        progress=800 + 200 + 32 + 8 + (0.87 + 0.25), running=27, waiting=72, kv_usage=0.87, awake=True
     )
 
 

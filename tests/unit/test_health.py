@@ -85,7 +85,7 @@ def test_a_slow_engine_whose_counter_moves_is_saturated_and_not_dead() -> None:
     judged = judge_replica(history, limits(), NOW)
     assert judged.verdict is Verdict.DEGRADED
     assert judged.reason == (
-        "saturated, not dead: 3 of 3 probes failed: no whole answer in time, but 112 decode steps were made meanwhile"
+        "saturated, not dead: 3 of 3 probes failed: no whole answer in time, but 112 steps of work were made meanwhile"
     )
     assert judged.saturated
 
@@ -111,6 +111,12 @@ def test_an_engine_whose_counter_stands_still_is_wedged() -> None:
 def test_an_engine_that_does_not_even_say_its_counter_is_dead(progress: list[float | None]) -> None:
     history = probes(TIMED_OUT, TIMED_OUT, TIMED_OUT, progress=progress)
     assert judge_replica(history, limits(), NOW).verdict is Verdict.UNHEALTHY
+
+
+def test_a_cache_that_fills_is_progress() -> None:
+    judged = judge_replica(probes(TIMED_OUT, TIMED_OUT, TIMED_OUT, progress=[None, 40.2, 40.3]), limits(), NOW)
+    assert judged.verdict is Verdict.DEGRADED
+    assert judged.reason.endswith("but its cache filled further meanwhile")
 
 
 def test_an_engine_that_moved_and_was_then_too_busy_to_say_so_is_saturated() -> None:

@@ -138,7 +138,8 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
         alike = f"{said}; its counter was read once, so saturated and wedged look alike"
         return Judgement(Verdict.DEGRADED, alike, since=failed[0].started_at)
     if moved:
-        busy = f"saturated, not dead: {said}, but {moved:g} decode steps were made meanwhile"
+        work = f"{moved:g} steps of work were made" if moved >= 1 else "its cache filled further"
+        busy = f"saturated, not dead: {said}, but {work} meanwhile"
         return Judgement(Verdict.DEGRADED, busy, saturated=True)
     return Judgement(Verdict.UNHEALTHY, said, since=failed[0].started_at)
 

@@ -5,7 +5,8 @@ A colon in a name may have become an underscore on the way (an exporter that kno
 
 * llama.cpp `tools/server/README.md` (GET /metrics); `kv_cache_usage_ratio` is in older releases only.
 * vLLM `docs/usage/metrics.md` and `vllm/v1/metrics/loggers.py`; `gpu_cache_usage_perc` until 0.9. `engine_sleep_state`
-  is 1 at `sleep_state="awake"` while the engine is awake.
+  is 1 at `sleep_state="awake"` while the engine is awake. Its token counters stand still while a long prompt alone is
+  read in pieces, and the share of the KV cache grows: it is added, for it is less than one token.
 * SGLang `python/sglang/srt/metrics/collector.py`: `generation_tokens_total` and `prompt_tokens_total` move only at the
   end of a request, `realtime_tokens_total` (newer) every few steps, the count of `inter_token_latency_seconds` (before
   0.4.7 `time_per_output_token_seconds`) with every token that is sent.
@@ -51,6 +52,7 @@ class Engine:
         return bool(self.progress)
 
 
+_VLLM_TOKENS = ("vllm:generation_tokens_total", "vllm:prompt_tokens_total")
 _SGLANG_REQUESTS = ("sglang:generation_tokens_total", "sglang:prompt_tokens_total")
 ENGINES = {
     "llama.cpp": Engine(
@@ -61,7 +63,11 @@ ENGINES = {
         says_logprobs=True,
     ),
     "vllm": Engine(
-        progress=(("vllm:generation_tokens_total", "vllm:prompt_tokens_total"),),
+        progress=(
+            (*_VLLM_TOKENS, "vllm:kv_cache_usage_perc"),
+            (*_VLLM_TOKENS, "vllm:gpu_cache_usage_perc"),
+            _VLLM_TOKENS,
+        ),
         running=("vllm:num_requests_running",),
         waiting=("vllm:num_requests_waiting",),
         kv_usage=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
