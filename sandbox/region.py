@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS, FRESH_REPORT_SECONDS = 7.0, 80.0
 CLAIM_PORT = 7999
-PREFLIGHTS = 3
+PREFLIGHTS = ATTEMPTS = 3
 INFRASTRUCTURE = ROOT / "infrastructure"
 
 
@@ -214,7 +214,6 @@ class SandboxRegion(ControlStack):
         self.wait_for("the reconciler to record what was moved", self._is_recorded, 60.0)
         self._readmit_failed()
         if self.view().scope.desired.cluster_with(Role.ACTIVE) != self.primary:
-            self.wait_for("the nodes to report", self._nodes_report, 120.0)
             self._move_from(self.standby, "the sandbox moves the traffic back to the primary")
         self.wait_until_ready()
 
@@ -231,9 +230,15 @@ class SandboxRegion(ControlStack):
         self.wait_for("the front door to follow the desired weights", self._entry_follows, seconds)
 
     def _move_from(self, cluster_id: str, reason: str) -> None:
+        """A failover by hand; once more where a busy machine let the evidence grow old meanwhile."""
         payload = {"mode": "failover", "scope_id": self.name, "failed_cluster_id": cluster_id, "reason": reason}
-        found = self.wait_for_end(self.start_execution(payload))
-        if found["status"] != "SUCCEEDED":
+        for _ in range(ATTEMPTS):
+            self.wait_for("the nodes to report", self._nodes_report, 120.0)
+            self.wait_for("the watch to find both clusters healthy", self._watch_agrees, 60.0)
+            found = self.wait_for_end(self.start_execution(payload))
+            if found["status"] == "SUCCEEDED":
+                break
+        else:
             raise SandboxError(f"{self.name}: the way back {found['status']}: {found.get('cause')}")
         self._readmit_failed()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, evidence, incident_keeping, move_announcements, telling
+from standfast import announcements, bootstrap, evidence, incident_keeping, move_announcements, preflight, telling
 from standfast.fleet import parse_input
 from standfast.steps import DrainStep
 
@@ -16,7 +16,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was told, and whether it was new."""
     step = parse_input(DrainStep, event, "the Announce task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
-    announcement = _announcement(step, evidence.gather(step.scope_id, table, bootstrap.region_table(), now))
+    announcement = _announcement(step, now)
     told = telling.tell(
         announcement,
         incident_id=step.incident_id,
@@ -33,7 +33,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
 
 
-def _announcement(step: DrainStep, seen: list[str]) -> Announcement:
+def _announcement(step: DrainStep, now: float) -> Announcement:
+    table, regions = bootstrap.cluster_table(), bootstrap.region_table()
+    if step.mode == "preflight":
+        brake, chosen = regions.glance_at_brake(), step.selection.cluster_id
+        found = preflight.obstacles(table.view(), brake, step.shift.weights, chosen, now)
+        return announcements.preflight_passed(step, found)
     if step.planned:
         return move_announcements.moved(step) if step.may_change else move_announcements.held_back(step)
+    seen = evidence.gather(step.scope_id, table, regions, now)
     return announcements.completed(step, seen) if step.may_change else announcements.held_back(step, seen)

@@ -122,7 +122,7 @@ def test_what_was_held_back_says_that_nothing_was_changed_and_why() -> None:
 
 
 def test_a_preflight_that_passes_is_a_notice_whose_outcome_names_the_candidate() -> None:
-    said = announcements.held_back(drained(mode="preflight", may_change=False))
+    said = announcements.preflight_passed(drained(mode="preflight", may_change=False))
     assert (said.urgency, said.outcome) == (Urgency.NOTICE, f"would work: {STANDBY}")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from standfast.checks import NodeFinding
     from standfast.failover import Unfinished
+    from standfast.preflight import Obstacle
     from standfast.steps import Caught, DrainStep, GiveUpStep, Plan
     from standfast.stores import ScopeRecord
 
@@ -66,13 +67,19 @@ def completed(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverCompleted", f"completed: {chosen}")
 
 
-def held_back(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
-    """Nothing was changed: a preflight, or the switch says observe."""
+def preflight_passed(step: DrainStep, obstacles: Sequence[Obstacle] = ()) -> Announcement:
+    """A failover would work now. `obstacles` are to be mended before; told anew when others stand there."""
     chosen = step.selection.cluster_id
-    if step.mode == "preflight":
-        text = f"A failover would work now: {step.selection.reason}. {step.selection.overload}".strip()
-        subject = f"{step.scope_id}: {chosen} could take over"
-        return Announcement(Urgency.NOTICE, subject, text, "PreflightPassed", f"would work: {chosen}")
+    text = f"A failover would work now: {step.selection.reason}. {step.selection.overload}".strip()
+    lines = [text, *_listed("Mind", [obstacle.reason for obstacle in obstacles])]
+    subject = f"{step.scope_id}: {chosen} could take over{', with something to mend' * bool(obstacles)}"
+    kinds = "".join(f"; mind the {obstacle.kind}" for obstacle in obstacles)
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "PreflightPassed", f"would work: {chosen}{kinds}")
+
+
+def held_back(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
+    """Nothing was changed, because the switch says observe."""
+    chosen = step.selection.cluster_id
     lines = [
         f"What failed: {step.reason}",
         f"Since: {at(step.failed_since)}.",

@@ -7,11 +7,12 @@ group in a forward action). `shed` is the share that no cluster answers. The inv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from standfast.errors import InvalidInputError, NotConvergedError
+from standfast.errors import FencedError, InvalidInputError, NotConvergedError
 from standfast.fleet import SHED, Role
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ FULL = 100
 MAXIMUM = 999
 REMEMBERED = 8
 """How many superseded weights a desired state remembers, to know a stale holder's write from a hand edit."""
+NEVER_GRANTED = -1
+"""Tokens begin at 1."""
 ROUNDS = 4
 """How often the actuator applies and reads again before it gives up."""
 
@@ -153,6 +156,16 @@ def apply_desired(scope_id: str, entry: Entry, store: ScopeStore, balancer: Load
         f"the weights of {scope_id} did not settle in {ROUNDS} rounds: wanted {describe(desired.weights)}, "
         f"found {describe(actual)}; somebody else is writing to {entry.listener_rule_arn}"
     )
+
+
+def check_writable(scope_id: str, desired: Desired, store: ScopeStore, *, now: float) -> None:
+    """A dry call: whether desired state could be written. The write carries a token that was never granted.
+
+    Raises AccessDeniedError and the TransientErrors, as the write itself would.
+    """
+    with suppress(FencedError):
+        tried = desired.next(token=NEVER_GRANTED, reason="a dry call", now=now)
+        store.write_desired(scope_id, token=NEVER_GRANTED, seen_version=desired.version, desired=tried)
 
 
 def record_roles(
