@@ -34,6 +34,8 @@ from sandbox.scenarios import (
     healthy_traffic,
     lost_metrics,
     monitor_blind,
+    overload,
+    planned_move,
     restart_fragile,
     standby_also_down,
     watcher_dies,
@@ -61,6 +63,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         gray_failure,
         busy_not_dead,
         healthy_traffic,
+        planned_move,
+        overload,
     )
 }
 TOUR: Final = "tour"

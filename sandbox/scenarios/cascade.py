@@ -55,7 +55,7 @@ def run(stage: Stage) -> Report:
             each.load.close()
     stage.sandbox.apply_config(shedding=SHEDDING)
     with Slowness([node.replica for node in region.nodes.nodes()], SHARE):
-        capacity = _requests_per_second([node.replica for node in region.nodes.nodes(region.standby)])
+        capacity = requests_per_second([node.replica for node in region.nodes.nodes(region.standby)])
         say(f"{region.standby} serves {capacity:.0f} requests a second; asked for are {(BASE + SURGE) * capacity:.0f}")
         region.wait_until_ready()
         model = region.model.version
@@ -77,7 +77,7 @@ def run(stage: Stage) -> Report:
         return tale.report(base.stop(), surged)
 
 
-def _requests_per_second(replicas: Sequence[Replica]) -> float:
+def requests_per_second(replicas: Sequence[Replica]) -> float:
     """How many completions these replicas answer, asked all the time by more than they have slots for."""
     import httpx
 

@@ -517,6 +517,6 @@ def test_a_load_is_read_back_and_an_older_one_replaces_nothing(table: ClusterTab
     table.write_config(fleet(), seen_version=0)
     measured = Load(ACTIVE, NOW, Reading(4, 12, 3, 0.25, 4711.0, 4), (15, 9), 80.5, 4, 20.25)
     table.write_load(measured)
-    table.write_load(replace(measured, measured_at=NOW - 30, requests=()))
+    table.write_load(replace(measured, measured_at=NOW - 30, running=()))
     table.write_load(Load(STANDBY, NOW, Reading(0)))
     assert table.view().loads == {ACTIVE: measured, STANDBY: Load(STANDBY, NOW, Reading(0))}

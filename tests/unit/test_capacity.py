@@ -66,7 +66,7 @@ def test_the_busiest_of_the_last_readings_counts() -> None:
     for number, running in enumerate([9, 40, 6, 5, 4]):
         known = follow(known, ACTIVE, Reading(4, running, 0), NOW + 30 * number)
     assert known is not None
-    assert known.requests == (40, 6, 5, 4)
+    assert known.running == (40, 6, 5, 4)
 
 
 def test_half_of_the_replicas_carry_half_of_what_fills_the_others() -> None:
@@ -75,6 +75,13 @@ def test_half_of_the_replicas_carry_half_of_what_fills_the_others() -> None:
         0.5,
         f"{STANDBY} can carry 50 % of the traffic: 16 requests at once (2 replicas, 8 each, declared) against 32",
     )
+
+
+def test_what_waits_is_told_and_is_no_measure_of_the_traffic() -> None:
+    source = replace(load(ACTIVE, 16, 4), reading=Reading(4, 16, 90))
+    found = share(source, load(STANDBY, 0, 2), requests=4)
+    assert found.share == 0.5
+    assert found.reason.endswith("against 16 and 90 that wait")
 
 
 def test_what_the_target_has_already_counts() -> None:

@@ -51,7 +51,8 @@ class Reading:
 class Load:
     """What is known of a cluster's load: the last reading, and what was learned from all.
 
-    `requests` are those of the last readings, newest last, running and waiting. `work_per_second` is None until two
+    `running` are the requests at work in the last readings, newest last. What waits is no measure of traffic: of a
+    cluster at its limit it grows for as long as that lasts. `work_per_second` is None until two
     readings of the same replicas are there. `most_requests` and `most_work_per_second` are a replica's limits as they
     were seen, None while it was never seen at them.
     """
@@ -59,7 +60,7 @@ class Load:
     cluster_id: str
     measured_at: float
     reading: Reading
-    requests: tuple[int, ...] = ()
+    running: tuple[int, ...] = ()
     work_per_second: float | None = None
     most_requests: float | None = None
     most_work_per_second: float | None = None
@@ -95,16 +96,16 @@ def reading_of(said: Sequence[EngineMetrics]) -> Reading:
 
 def follow(before: Load | None, cluster_id: str, reading: Reading, now: float) -> Load:
     """What is known after one more reading. A counter that went back belongs to an engine that began anew."""
-    seen = () if before is None else before.requests
-    if reading.running is not None and reading.waiting is not None:
-        seen = (*seen, reading.running + reading.waiting)[-REMEMBERED:]
+    seen = () if before is None else before.running
+    if reading.running is not None:
+        seen = (*seen, reading.running)[-REMEMBERED:]
     rate = _rate(before, reading, now)
     each = rate / reading.replicas if rate and reading.replicas and reading.full is not None else None
     return Load(
         cluster_id=cluster_id,
         measured_at=now,
         reading=reading,
-        requests=seen,
+        running=seen,
         work_per_second=rate,
         most_requests=_greater(before.most_requests if before else None, reading.full or None),
         most_work_per_second=_greater(before.most_work_per_second if before else None, each),
@@ -154,9 +155,10 @@ def _limits(ours: Load, theirs: Load, cluster: Cluster, readings: int) -> Iterat
     can: float
     comes: float
     requests, origin = _limit(declared.requests, _known(ours.most_requests, theirs.most_requests))
-    if requests is not None and theirs.requests:
-        can, comes = there * requests, max(theirs.requests[-readings:]) + max(ours.requests[-readings:], default=0)
-        yield can, comes, f"{can:g} requests at once ({there} replicas, {requests:g} each, {origin}) against {comes:g}"
+    if requests is not None and theirs.running:
+        can, comes = there * requests, max(theirs.running[-readings:]) + max(ours.running[-readings:], default=0)
+        said = f"{can:g} requests at once ({there} replicas, {requests:g} each, {origin}) against {comes:g}"
+        yield can, comes, said + _waits(theirs)
     learned = _known(ours.most_work_per_second, theirs.most_work_per_second)
     work, origin = _limit(declared.work_per_second, learned)
     if work is not None and theirs.work_per_second is not None:
@@ -167,6 +169,10 @@ def _limits(ours: Load, theirs: Load, cluster: Cluster, readings: int) -> Iterat
     if kv is not None and theirs_kv is not None:
         can, comes = KV_LIMIT * there, theirs_kv * theirs.reading.replicas + kv * there
         yield can, comes, f"the KV caches of {can:.1f} replicas against {comes:.1f}"
+
+
+def _waits(load: Load) -> str:
+    return f" and {load.reading.waiting} that wait" if load.reading.waiting else ""
 
 
 def _limit(declared: float | None, learned: float | None) -> tuple[float | None, str]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from standfast.steps import DrainStep, GiveUpStep
     from standfast.traffic import Move
 
+CHILD_ENDED = frozenset({"States.TaskFailed", "States.Timeout"})
+"""What a parent catches when its child did not end well. Any other error came before the child, or after it."""
 STRANDED = "ShiftStranded"
 """The error of a shift that could not put the weights back."""
 
@@ -58,6 +60,8 @@ def gave_up(step: GiveUpStep, *, ours: bool) -> Announcement:
         where = "A failover took over: the traffic is in its hands, and it tells what it does."
     elif said.startswith(STRANDED):
         where = "The weights could not be put back as they were. Look at them now."
+    elif step.shift is None and step.error.error not in CHILD_ENDED:
+        where = "Nothing was moved."
     else:
         where = "What is not put back yet is put back by the reconciler within seconds, while the source serves."
     lines = [

@@ -163,7 +163,7 @@ def load_from_item(item: Mapping[str, Any]) -> Load:
             cluster_id=item["cluster_id"],
             measured_at=float(item["measured_at"]),
             reading=Reading(**item["reading"]),
-            requests=tuple(int(count) for count in item["requests"]),
+            running=tuple(int(count) for count in item["running"]),
             work_per_second=item["work_per_second"],
             most_requests=item["most_requests"],
             most_work_per_second=item["most_work_per_second"],
