@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
+import boto3
 import pytest
 from moto import mock_aws
 
@@ -23,3 +25,23 @@ def aws() -> Iterator[str]:
         environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
         with mock_aws():
             yield REGION
+
+
+@pytest.fixture(scope="module")
+def dynamodb(aws: str) -> Any:
+    """A DynamoDB client."""
+    return boto3.client("dynamodb", region_name=aws)
+
+
+@pytest.fixture
+def state_table(dynamodb: Any) -> Iterator[str]:
+    """The name of a state table, empty for each test."""
+    name, keys = "standfast-state", {"pk": "HASH", "sk": "RANGE"}
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+    )
+    yield name
+    dynamodb.delete_table(TableName=name)

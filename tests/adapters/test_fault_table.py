@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from standfast.aws.fault_table import KEPT_SECONDS, FaultTable
@@ -14,7 +12,6 @@ from standfast.errors import CorruptStateError
 from standfast.fault_memory import FaultMemory, NodeMemory, Occurrence
 from tests.builders import NOW, SCOPE
 
-TABLE = "standfast-faults"
 FELL = Occurrence(NOW - 60, "boot-1", "GPU-1", "xid")
 NODE = NodeMemory(
     instance_id="i-1",
@@ -27,30 +24,9 @@ NODE = NodeMemory(
 )
 
 
-@pytest.fixture(scope="module")
-def dynamodb(aws: str) -> Any:
-    return boto3.client("dynamodb", region_name=aws)
-
-
 @pytest.fixture
-def client(dynamodb: Any) -> Iterator[Any]:
-    """A DynamoDB client with the table, empty."""
-    names = ("pk", "sk")
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        KeySchema=[
-            {"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
-        ],
-    )
-    yield dynamodb
-    dynamodb.delete_table(TableName=TABLE)
-
-
-@pytest.fixture
-def table(client: Any) -> FaultTable:
-    return FaultTable(TABLE, SCOPE, client)
+def table(dynamodb: Any, state_table: str) -> FaultTable:
+    return FaultTable(state_table, SCOPE, dynamodb)
 
 
 def test_nothing_is_remembered_of_a_new_region(table: FaultTable) -> None:
@@ -68,15 +44,17 @@ def test_an_older_report_does_not_replace_a_newer_one(table: FaultTable) -> None
     assert table.read_faults().node("i-1") == NODE
 
 
-def test_what_is_remembered_expires(table: FaultTable, client: Any) -> None:
+def test_what_is_remembered_expires(table: FaultTable, dynamodb: Any, state_table: str) -> None:
     table.write_faults([NODE], {"GPU-1": (FELL,)}, now=NOW)
-    items = client.scan(TableName=TABLE)["Items"]
+    items = dynamodb.scan(TableName=state_table)["Items"]
     assert {item["expires_at"]["N"] for item in items} == {f"{NOW + KEPT_SECONDS:.0f}"}
 
 
-def test_an_item_that_was_changed_by_hand_is_refused_by_name(table: FaultTable, client: Any) -> None:
+def test_an_item_that_was_changed_by_hand_is_refused_by_name(
+    table: FaultTable, dynamodb: Any, state_table: str
+) -> None:
     table.write_faults([NODE], {}, now=NOW)
-    (item,) = client.scan(TableName=TABLE)["Items"]
-    client.put_item(TableName=TABLE, Item={**item, "standing": {"S": "often"}})
+    (item,) = dynamodb.scan(TableName=state_table)["Items"]
+    dynamodb.put_item(TableName=state_table, Item={**item, "standing": {"S": "often"}})
     with pytest.raises(CorruptStateError, match="NODE#i-1"):
         table.read_faults()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from standfast.aws.incident_table import IncidentTable
@@ -14,28 +12,12 @@ from standfast.errors import ConflictError, CorruptStateError
 from standfast.incidents import Incident
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
 
-TABLE = "standfast-incidents"
 NEW = Incident("i-1", SCOPE, ACTIVE, "0 of 4 replicas pass", NOW - 30, NOW - 28.5, affects_users=True)
 
 
-@pytest.fixture(scope="module")
-def dynamodb(aws: str) -> Any:
-    return boto3.client("dynamodb", region_name=aws)
-
-
 @pytest.fixture
-def table(dynamodb: Any) -> Iterator[IncidentTable]:
-    names = ("pk", "sk")
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        KeySchema=[
-            {"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
-        ],
-    )
-    yield IncidentTable(TABLE, SCOPE, dynamodb)
-    dynamodb.delete_table(TableName=TABLE)
+def table(dynamodb: Any, state_table: str) -> IncidentTable:
+    return IncidentTable(state_table, SCOPE, dynamodb)
 
 
 def test_an_open_incident_is_read_back_as_it_was_written(table: IncidentTable) -> None:
@@ -72,10 +54,12 @@ def test_the_latest_closed_incidents_come_first(table: IncidentTable) -> None:
     assert [incident.incident_id for incident in table.closed_incidents(2)] == ["i-3", "i-2"]
 
 
-def test_an_incident_that_cannot_be_understood_is_refused_by_name(table: IncidentTable, dynamodb: Any) -> None:
+def test_an_incident_that_cannot_be_understood_is_refused_by_name(
+    table: IncidentTable, dynamodb: Any, state_table: str
+) -> None:
     table.write_incident(NEW)
     dynamodb.update_item(
-        TableName=TABLE,
+        TableName=state_table,
         Key={"pk": {"S": f"{SCOPE}#OPEN"}, "sk": {"S": "i-1"}},
         UpdateExpression="REMOVE detected_at",
     )

@@ -17,34 +17,12 @@ from standfast.errors import AccessDeniedError, CorruptStateError
 from standfast.questions import ABORT, APPROVE, Question
 from tests.builders import NOW, SCOPE
 
-TABLE = "standfast-questions"
 QUESTION = Question("0123456789abcdef0123456789abcdef", "token-1", "shift?", NOW, int(NOW) + 60)
 
 
-@pytest.fixture(scope="module")
-def dynamodb(aws: str) -> Any:
-    return boto3.client("dynamodb", region_name=aws)
-
-
 @pytest.fixture
-def client(dynamodb: Any) -> Iterator[Any]:
-    """A DynamoDB client with the table, empty."""
-    names = ("pk", "sk")
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        KeySchema=[
-            {"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
-        ],
-    )
-    yield dynamodb
-    dynamodb.delete_table(TableName=TABLE)
-
-
-@pytest.fixture
-def table(client: Any) -> QuestionTable:
-    found = QuestionTable(TABLE, SCOPE, client)
+def table(dynamodb: Any, state_table: str) -> QuestionTable:
+    found = QuestionTable(state_table, SCOPE, dynamodb)
     found.write_question(QUESTION)
     return found
 
@@ -78,15 +56,17 @@ def test_a_question_that_is_asked_again_is_open_again(table: QuestionTable) -> N
     assert table.read_question(QUESTION.question_id) == replace(QUESTION, task_token="token-2")
 
 
-def test_dynamodb_forgets_a_question_a_month_after_its_end(table: QuestionTable, client: Any) -> None:
+def test_dynamodb_forgets_a_question_a_month_after_its_end(
+    table: QuestionTable, dynamodb: Any, state_table: str
+) -> None:
     key = {"pk": {"S": f"{SCOPE}#QUESTIONS"}, "sk": {"S": QUESTION.question_id}}
-    item = client.get_item(TableName=TABLE, Key=key)["Item"]
+    item = dynamodb.get_item(TableName=state_table, Key=key)["Item"]
     assert int(item["expires_at"]["N"]) == QUESTION.closes_at + KEPT_SECONDS
 
 
-def test_a_question_that_cannot_be_understood_is_refused(table: QuestionTable, client: Any) -> None:
+def test_a_question_that_cannot_be_understood_is_refused(table: QuestionTable, dynamodb: Any, state_table: str) -> None:
     key = {"pk": {"S": f"{SCOPE}#QUESTIONS"}, "sk": {"S": QUESTION.question_id}}
-    client.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE task_token")
+    dynamodb.update_item(TableName=state_table, Key=key, UpdateExpression="REMOVE task_token")
     with pytest.raises(CorruptStateError, match="QUESTIONS"):
         table.read_question(QUESTION.question_id)
 
