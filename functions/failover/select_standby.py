@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, capacity, failover, planned_move
-from standfast.brake import Brake
 from standfast.fleet import parse_input
 from standfast.steps import SelectionAnswer, SelectStep
 
@@ -19,12 +18,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     tried = step.selection.tried if step.selection else []
     proofs = [failover.Proof(**proof.model_dump()) for proof in step.proofs]
     fresh, now, desired = config.detection.fresh_seconds, bootstrap.clock().now(), view.scope.desired
-    switches = Brake() if step.break_glass else bootstrap.region_table().glance_at_brake()
-    held = switches.held(region.clusters)
     if step.move is not None:
         target = step.move.to_cluster_id
         chosen = planned_move.choose(
-            step.failed_cluster_id, target, proofs, desired, region.clusters, fresh, now, held=held
+            step.failed_cluster_id, target, proofs, desired, region.clusters, fresh, now, held=step.held
         )
         fit = capacity.fit(step.failed_cluster_id, chosen.cluster_id, region.clusters, view.loads, now)
         chosen = planned_move.headroom(chosen, fit, accepted=step.move.accept_overload)
@@ -37,7 +34,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             fresh,
             now,
             tried=tried,
-            held=held,
+            held=step.held,
             sheds=region.entry.shed_target_group_arn is not None,
         )
         chosen = capacity.told(chosen, step.failed_cluster_id, region.clusters, view.loads, now)

@@ -12,6 +12,7 @@ from standfast.lease import Purpose
 from standfast.steps import PLANNED, ExecutionInput, MovePlan, Plan, TakeLeaseInput
 
 if TYPE_CHECKING:
+    from standfast.brake import Brake
     from standfast.move_rules import Moves
     from standfast.stores import View
 
@@ -27,7 +28,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     view = table.view()
     override = Override(asked.break_glass.by, asked.break_glass.reason) if asked.break_glass else None
-    admission, move = _admit(asked, view, override, now)
+    brake = bootstrap.region_table().read_brake()
+    admission, move = _admit(asked, view, brake, override, now)
     held = view.scope.lease
     if admission.may_change:
         claim = lease.Claim(request.execution_arn, Purpose.ROLLOUT if planned else Purpose.FAILOVER)
@@ -47,6 +49,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         token=held.token,
         may_change=admission.may_change,
         held_back=admission.held_back,
+        held={} if override else brake.held(view.applied.config.region(asked.scope_id).clusters),
         break_glass=str(override or ""),
         decided_at=now,
         planned=planned,
@@ -56,9 +59,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def _admit(
-    asked: ExecutionInput, view: View, override: Override | None, now: float
+    asked: ExecutionInput, view: View, brake: Brake, override: Override | None, now: float
 ) -> tuple[failover.Admission, MovePlan | None]:
-    config, brake = view.applied.config, bootstrap.region_table().read_brake()
+    config = view.applied.config
     region = config.region(asked.scope_id)
     if asked.mode not in PLANNED:
         failed = asked.failed_cluster_id if asked.mode == "failover" else None

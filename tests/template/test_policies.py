@@ -97,7 +97,6 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
     "failover.announce": {"sights", "glance_at_brake"},
     "failover.give_up": {"sights", "glance_at_brake"},
     "failover.reconcile": {"read_brake", "glance_at_brake"},
-    "failover.select_standby": {"glance_at_brake"},
     "failover.shift_traffic": {"glance_at_brake"},
     "failover.take_lease": {"read_brake"},
     "health.handle_alarm": {"glance_at_brake"},

@@ -122,9 +122,10 @@ class Plan(BaseModel):
     """What TakeLease found and every later step reads.
 
     `may_change` is False in a preflight and while the switch says observe: then each step does its reading, its
-    probing and its deciding, and changes nothing. `held_back` says why. `break_glass`: who overrode the
-    switches, and why; empty where nobody did. `decided_at`: when TakeLease admitted it. In a planned move
-    `failed_cluster_id` is the cluster that the traffic leaves, which is well.
+    probing and its deciding, and changes nothing. `held_back` says why. `held` is cluster id -> why a switch of its own
+    keeps automation away from it. `break_glass`: who overrode the switches, and why; empty where nobody did.
+    `decided_at`: when TakeLease admitted it. In a planned move `failed_cluster_id` is the cluster that the traffic
+    leaves, which is well.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -141,6 +142,7 @@ class Plan(BaseModel):
     token: int
     may_change: bool
     held_back: str
+    held: dict[str, str] = {}
     break_glass: str = ""
     decided_at: float = 0.0
     planned: bool = False
