@@ -248,13 +248,3 @@ def tagged_instances(account: str, region: str, targets: Any) -> list[str]:
     return [
         instance.id for reservation in reservations for instance in reservation.instances if instance.state == "running"
     ]
-
-
-def tag_conditions(arn: str) -> dict[str, str]:
-    """The condition keys that an instance's tags make, under both of their names; nothing for any other resource."""
-    _, _, service, region, account, name = arn.split(":", 5) if arn.count(":") >= 5 else [""] * 6
-    if service != "ec2" or not name.startswith("instance/"):
-        return {}
-    instance = ec2_backends[account][region].get_instance_by_id(name.removeprefix("instance/"))
-    tags = {} if instance is None else {tag["key"]: tag["value"] for tag in instance.get_tags()}
-    return {f"{key}/{tag}": value for tag, value in tags.items() for key in ("ssm:resourceTag", "aws:ResourceTag")}
