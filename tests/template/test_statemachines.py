@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from standfast import errors
 from standfast.assessing import AssessInput
+from standfast.recovery_rules import RecoveryRules
+from standfast.recovery_steps import RecoveryInput
 from standfast.steps import ExecutionInput
 from tests.template import documents
 
@@ -47,8 +49,8 @@ AWS = {
 
 RAISED_BY = {
     # Raised on purpose in these steps only. Every other error of ours may come from any step and is caught by all.
-    "AutomationOffError": {"TakeLease", "ShiftTraffic"},
-    "LeaseHeldError": {"TakeLease"},
+    "AutomationOffError": {"TakeLease", "ShiftTraffic", "TakeCharge", "TakeOut", "ApplyRemedy", "Readmit"},
+    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {"VerifyServing"},
 }
@@ -90,6 +92,14 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("CollectNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("ReadTraffic", "TrafficUnknown"): (ANY, NO_EVIDENCE),
+    ("StartRecovery", "ReleaseLease"): (
+        ANY,
+        "The failover is done. That its cluster is in nobody's hand yet is told, and the scheduled look begins it.",
+    ),
+    ("Readmit", "WaitForLease"): (
+        frozenset({"LeaseHeldError"}),
+        "Somebody changes the scope rightly. That ends, and the nodes are looked at anew before the role changes.",
+    ),
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
         "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
@@ -149,9 +159,12 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
     return found
 
 
+TIME_OUTS = {"assess": 240, "cluster_failover": 1800, "cluster_recovery": 9000}
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_an_execution_has_a_time_out(machine: str) -> None:
-    assert documents.machine(machine)["TimeoutSeconds"] == {"cluster_failover": 1800, "assess": 240}[machine]
+    assert documents.machine(machine)["TimeoutSeconds"] == TIME_OUTS[machine]
     assert "TimeoutSeconds: ${ExecutionTimeoutSeconds}" in documents.STATE_MACHINES[machine].read_text()
 
 
@@ -181,7 +194,7 @@ def test_what_is_caught_is_kept_beside_the_state(name: str, task: Document) -> N
 def test_an_error_that_few_steps_raise_is_raised_in_them() -> None:
     """The steps that RAISED_BY names exist, and so do the errors."""
     assert set(RAISED_BY) <= OURS
-    assert set().union(*RAISED_BY.values()) <= set(states("cluster_failover"))
+    assert set().union(*RAISED_BY.values()) <= set(states("cluster_failover")) | set(states("cluster_recovery"))
 
 
 @pytest.mark.parametrize("machine", GRAPHS)
@@ -259,7 +272,11 @@ def test_every_state_machine_is_in_the_template() -> None:
     assert len(documents.resources("AWS::StepFunctions::StateMachine")) == len(MACHINES)
 
 
-INPUTS: dict[str, type[BaseModel]] = {"cluster_failover": ExecutionInput, "assess": AssessInput}
+INPUTS: dict[str, type[BaseModel]] = {
+    "cluster_failover": ExecutionInput,
+    "cluster_recovery": RecoveryInput,
+    "assess": AssessInput,
+}
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 
 
@@ -277,3 +294,27 @@ def test_every_mode_has_an_example() -> None:
     modes = set(ExecutionInput.model_json_schema()["properties"]["mode"]["enum"])
     asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith("cluster_failover")]
     assert {each["mode"] for each in asked} == modes
+
+
+def test_a_recovery_looks_at_the_nodes_anew_after_each_rung_and_before_the_role_changes() -> None:
+    """From a remedy, no way leads to the end that does not pass by a new look."""
+    graph = states("cluster_recovery")
+    without = {name: state for name, state in graph.items() if name != "ListNodes"}
+    left, found = ["ApplyRemedy"], set()
+    while left:
+        name = left.pop()
+        if name in without and name not in found:
+            found.add(name)
+            left += onward(without[name])
+    assert found == {"ApplyRemedy", "WaitForRemedy", "CheckRemedy", "HasRemedyEnded"}
+    assert onward(graph["HasRemedyEnded"]) == {"ListNodes", "WaitForRemedy"}
+
+
+def test_a_recovery_ends_by_its_own_deadline_before_it_times_out() -> None:
+    longest = RecoveryRules.model_json_schema()["properties"]["deadline_seconds"]["maximum"]
+    assert documents.machine("cluster_recovery")["TimeoutSeconds"] > longest + 960
+
+
+def test_a_failover_does_not_wait_for_the_recovery_that_it_starts() -> None:
+    assert onward(states("cluster_failover")["StartRecovery"]) == {"ReleaseLease"}
+    assert states("cluster_failover")["StartRecovery"]["ResultPath"] == "$.recovery"

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from standfast import mends
 from standfast.errors import InvalidInputError, UnknownClusterError
+from standfast.recovery_rules import RecoveryRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -239,6 +240,7 @@ class FleetConfig(_Document):
     failover: Failover = Failover()
     shedding: Shedding = Shedding()
     objectives: Objectives = Objectives()
+    recovery: RecoveryRules = RecoveryRules()
 
     @model_validator(mode="after")
     def _each_thing_is_in_one_place(self) -> FleetConfig:

@@ -21,6 +21,8 @@ TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each."""
+STEPS = frozenset({Purpose.SHED, Purpose.RECOVERY})
+"""What a lease is held for within one step only."""
 SETTLING_SECONDS = 10.0
 """Between the write of desired weights and that of the rule they differ by rights. Copying them is right then too; to
 call it a repair would be a false alarm."""
@@ -67,7 +69,7 @@ class Reconciler:
         retry_at = self._release(view, now)
         if retry_at is None:
             return "somebody else was granted the lease meanwhile"
-        if view.scope.lease.purpose is Purpose.SHED:
+        if view.scope.lease.purpose in STEPS:
             return f"{holder} ended within its step and held the lease; released"
         announcement = announcements.ended_half_way(view.scope, holder, "ended", retry_at)
         self._tell(announcement, _name(holder), now)
@@ -124,7 +126,7 @@ class Reconciler:
     def _release(self, view: View, now: float) -> float | None:
         record: ScopeRecord = view.scope
         attempts, retry_at = record.attempts, record.not_before
-        if record.lease.purpose is not Purpose.SHED:  # a step of shedding that broke off is no failed failover
+        if record.lease.purpose not in STEPS:  # one that broke off is no failed failover
             attempts += 1
             retry_at = now + failover.hold_down_seconds(attempts, view.applied.config.failover.hold_down_seconds)
         try:
