@@ -31,6 +31,8 @@ from sandbox.scenarios import (
     gpu_fault,
     lost_metrics,
     monitor_blind,
+    one_bad_replica,
+    recovery_ladder,
     restart_fragile,
     standby_also_down,
     watcher_dies,
@@ -55,6 +57,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         gpu_fault,
         restart_fragile,
         monitor_blind,
+        recovery_ladder,
+        one_bad_replica,
     )
 }
 TOUR: Final = "tour"

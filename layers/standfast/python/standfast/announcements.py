@@ -74,8 +74,9 @@ def _mending(step: DrainStep) -> list[str]:
     return [
         f"Nobody mends {failed} yet: {why}.",
         *_steps(
-            f"mend {failed}: it is quarantined and takes no traffic. Or start cluster_recovery with its id.",
-            f"invoke the readmit-cluster function with its id; until then {step.scope_id} may be without a standby.",
+            f"mend {failed}: it is quarantined and takes no traffic.",
+            f"invoke the readmit-cluster function with its id; until then {step.scope_id} may be without a standby. Or "
+            "start cluster_recovery: it mends what it can, and readmits what is well.",
         ),
     ]
 

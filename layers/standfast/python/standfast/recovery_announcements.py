@@ -21,7 +21,7 @@ def recovered(step: DecidedStep, remedies: Sequence[Remedy], *, readmitted: bool
     """Every node is well. `remedies` are those of this recovery."""
     cluster_id = step.cluster_id
     role = (
-        f"{cluster_id} is standby again: nothing is routed to it by that." if readmitted else "Its role is unchanged."
+        f"{cluster_id} is standby again: nothing is routed to it by that" if readmitted else "its role is unchanged"
     )
     lines = [
         f"What was wrong: {step.reason}",
