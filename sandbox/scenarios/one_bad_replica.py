@@ -1,4 +1,4 @@
-"""`one-bad-replica`: one of four dies, hangs, or has a sick GPU while it serves. It is taken out, mended and brought back.
+"""`one-bad-replica`: one of four dies, hangs, or has a sick GPU and serves. It is taken out, mended, and brought back.
 
 The cluster keeps three quarters of its replicas and its objectives: no traffic moves and nobody is woken. What clients
 lose is what the dead replica held, and what the load balancer sent there before its own checks failed.

@@ -1,7 +1,7 @@
 """`recovery-ladder`: the active cluster dies five times, each time with another fault in one of its nodes.
 
-The traffic is moved, the cluster is mended, and is standby again. The fifth fault is in every node that ever comes: that
-cluster stays quarantined, and somebody is woken.
+The traffic is moved, the cluster is mended, and is standby again. The fifth fault is in every node that ever comes:
+that cluster stays quarantined, and somebody is woken.
 
 Three of four replicas die each time. Two come back by a restart of their engines; the third node has the fault. What a
 real boot, launch and load of a model take in minutes, takes seconds here: what is measured is our own part.
