@@ -157,6 +157,7 @@ def _environment() -> dict[str, str]:
                 "STANDFAST_TABLE",
                 "STANDFAST_REGION_TABLE",
                 "STANDFAST_FAILOVER_ARN",
+                "STANDFAST_RECOVERY_ARN",
                 "STANDFAST_PAGES_ARN",
                 "STANDFAST_NOTICES_ARN",
                 "STANDFAST_EVENT_BUS",

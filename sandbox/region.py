@@ -115,6 +115,7 @@ class SandboxRegion(ControlStack):
             shell_directory=self._directory / "nodes",
         ).follow()
         self.cloud.run_command.reach(self.name, self.nodes.shell)
+        self.cloud.auto_scaling.on_change(self.name, self.nodes.follow)
         self.door = FrontDoor(
             seed=self.seed,
             log=logs / f"front-door-{self.name}.log",

@@ -117,6 +117,8 @@ class Sandbox:
             "fleet": FLEET,
             "model": {"name": self.model.version, "engine": "llama.cpp"},
             "regions": {name: region.config() for name, region in self.regions.items()},
+            # A scenario that is about recovery turns it on: elsewhere what was broken stays so until it is mended.
+            "recovery": {"automatic": False},
             **({"watchers": [self.watcher.name]} if self.watcher else {}),
         }
 

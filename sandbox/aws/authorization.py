@@ -23,11 +23,12 @@ from moto.core.utils import get_service_model
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
-from sandbox.aws import global_tables
+from sandbox.aws import auto_scaling, global_tables
 from sandbox.aws.faults import Faults
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
-from sandbox.aws.run_command import tag_conditions, tagged_instances
+from sandbox.aws.run_command import tagged_instances
+from sandbox.aws.tags import tag_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -127,6 +128,12 @@ def _commanded(parameters: Any, caller: Caller) -> list[str]:
     return [document, *(_arn("ec2", "instance/", instance_id, caller) for instance_id in dict.fromkeys(ids))]
 
 
+def _group_of_instance(parameters: Any, caller: Caller) -> list[str]:
+    """An instance is terminated by its group. One that is in none is refused by name."""
+    group = auto_scaling.group_of(caller.region, str(parameters["InstanceId"]))
+    return [str(group.arn) if group else _arn("autoscaling", "autoScalingGroup:", "none", caller)]
+
+
 # Service -> (parameter that must be there, how it makes the resources), the first that fits. Where the service
 # authorization reference has no resource type for an action, the resource is `*`.
 _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[str]]]]]] = {
@@ -147,6 +154,7 @@ _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[
         ("Names", _named("ssm", "parameter/", "Names")),
         ("Path", _named("ssm", "parameter/", "Path")),
     ],
+    "autoscaling": [("InstanceId", _group_of_instance)],
     "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
     "kms": [("KeyId", _key)],
 }

@@ -23,6 +23,7 @@ from moto.ssm.models import Parameter, ssm_backends
 
 from sandbox.aws import (
     authorization,
+    auto_scaling,
     consumption,
     events,
     execution,
@@ -110,6 +111,7 @@ class Cloud:
             )
             targets = events.Targets()
             self.run_command = run_command.RunCommand(self.latency)
+            self.auto_scaling = auto_scaling.AutoScaling(self.latency)
             self.ticker = events.Ticker(self.regions, targets)
             told = events.put_execution_status(self.regions)
             for take_back in (
@@ -119,6 +121,7 @@ class Cloud:
                 statemachines.install(self.latency, told),
                 events.install(targets),
                 ssm.install(self.run_command),
+                self.auto_scaling.install(),
                 self.run_command.close,
                 statemachines.stop_executions,
                 self.environments.close,

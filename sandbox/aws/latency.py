@@ -18,6 +18,7 @@ DYNAMODB: Final = "dynamodb"
 MRSC: Final = "mrsc"
 STATE_TRANSITION: Final = "state_transition"
 SSM_COMMAND: Final = "ssm_command"
+INSTANCE_LAUNCH: Final = "instance_launch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Latencies:
     """Seconds. A change of a listener rule takes `elb_propagation` ± `elb_propagation_jitter` to reach all nodes.
 
     `ssm_command` ± `ssm_command_jitter`: from SendCommand until the script begins on a node.
+    `instance_launch`: from the end of an instance until its successor is in service. On AWS it takes minutes.
     `mrsc`: a write to a global table with multi-Region strong consistency, or a strongly consistent read of it.
     """
 
@@ -36,11 +38,12 @@ class Latencies:
     state_transition: float = 0.05
     ssm_command: float = 1.0
     ssm_command_jitter: float = 0.5
+    instance_launch: float = 8.0
 
     @classmethod
     def none(cls) -> Latencies:
         """No latency at all: for tests of behaviour, never for a figure."""
-        return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ AWS is asked about all this is in `sandbox.aws.ssm`.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from sandbox.fleet.shell import NodeShell, Ran
 
 SCRIPTS_AT_ONCE: Final = 8
+REBOOT_STATUS: Final = 194
+"""The agent reboots the machine and runs the script again."""
+_MOST_REBOOTS: Final = 3
+_PARAMETER: Final = re.compile(r"\{\{ *(\w+) *\}\}")
 _DEFAULT_SECONDS: Final = 3600
 
 
@@ -118,9 +123,8 @@ class RunCommand:
 
     def send(self, account: str, region: str, given: Mapping[str, Any]) -> Command:
         """Takes a command; the scripts run later. Raises InvalidDocument, InvalidInstanceId, ValidationException."""
-        step = _script_step(account, region, str(given["DocumentName"]))
-        if given.get("Parameters"):
-            raise JsonRESTError("InvalidParameters", "no document here takes parameters")
+        step, declared = _script_step(account, region, str(given["DocumentName"]))
+        values = _parameters(declared, given.get("Parameters") or {})
         if not 30 <= (delivery := int(given.get("TimeoutSeconds", _DEFAULT_SECONDS))) <= 2_592_000:
             raise JsonRESTError("ValidationException", "timeoutSeconds: at least 30, at most 2592000")
         seconds = float(step["inputs"].get("timeoutSeconds", _DEFAULT_SECONDS))
@@ -131,7 +135,7 @@ class RunCommand:
         )  # fmt: skip
         with self._lock:
             self._commands.setdefault(region, {})[command.command_id] = command
-        script = "\n".join(step["inputs"]["runCommand"])
+        script = _PARAMETER.sub(lambda found: values[found[1]], "\n".join(step["inputs"]["runCommand"]))
         threading.Thread(
             target=self._deliver, args=(command, region, reached, script, seconds), name="run-command", daemon=True
         ).start()
@@ -176,6 +180,11 @@ class RunCommand:
             self._busy.add(shell)
         try:
             ran = shell.run(script, seconds)
+            for _ in range(_MOST_REBOOTS):
+                if ran.status != REBOOT_STATUS:
+                    break
+                shell.restart_machine()
+                ran = shell.run(script, seconds)
         finally:
             with self._lock:
                 self._busy.discard(shell)
@@ -198,18 +207,36 @@ def _end(invocation: Invocation, ran: Ran) -> None:
         invocation.become("Success", response_code=0)
 
 
-def _script_step(account: str, region: str, name: str) -> Mapping[str, Any]:
-    """The one aws:runShellScript step of a document. Raises InvalidDocument for what is not understood here."""
+def _script_step(account: str, region: str, name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The one aws:runShellScript step of a document, and the parameters that it declares.
+
+    Raises InvalidDocument for what is not understood here.
+    """
     documents = ssm_backends[account][region]._documents
     if name not in documents:
         raise JsonRESTError("InvalidDocument", f"Document with name {name} does not exist.")
     content = documents[name].get_default_version().content_json
     steps = content.get("mainSteps", [])
     actions = [step["action"] for step in steps]
-    if actions != ["aws:runShellScript"] or content.get("parameters"):
-        raise JsonRESTError("InvalidDocument", f"{name}: only one aws:runShellScript step without parameters runs here")
-    step: Mapping[str, Any] = steps[0]
-    return step
+    declared = content.get("parameters", {})
+    if actions != ["aws:runShellScript"] or any(rules["type"] != "String" for rules in declared.values()):
+        raise JsonRESTError("InvalidDocument", f"{name}: only one aws:runShellScript step with texts runs here")
+    return steps[0], declared
+
+
+def _parameters(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """Every declared parameter's value. Raises InvalidParameters as AWS does."""
+    if unknown := sorted(set(given) - set(declared)):
+        raise JsonRESTError("InvalidParameters", f"the document has no {', '.join(unknown)}")
+    values: dict[str, str] = {}
+    for name, rules in declared.items():
+        found = given.get(name) or ([rules["default"]] if "default" in rules else [])
+        if len(found) != 1:
+            raise JsonRESTError("InvalidParameters", f"{name} is missing")
+        if (pattern := rules.get("allowedPattern")) and not re.search(pattern, found[0]):
+            raise JsonRESTError("InvalidParameters", f"{name} does not match {pattern}")
+        values[name] = found[0]
+    return values
 
 
 def tagged_instances(account: str, region: str, targets: Any) -> list[str]:
@@ -221,13 +248,3 @@ def tagged_instances(account: str, region: str, targets: Any) -> list[str]:
     return [
         instance.id for reservation in reservations for instance in reservation.instances if instance.state == "running"
     ]
-
-
-def tag_conditions(arn: str) -> dict[str, str]:
-    """The condition keys that an instance's tags make, under both of their names; nothing for any other resource."""
-    _, _, service, region, account, name = arn.split(":", 5) if arn.count(":") >= 5 else [""] * 6
-    if service != "ec2" or not name.startswith("instance/"):
-        return {}
-    instance = ec2_backends[account][region].get_instance_by_id(name.removeprefix("instance/"))
-    tags = {} if instance is None else {tag["key"]: tag["value"] for tag in instance.get_tags()}
-    return {f"{key}/{tag}": value for tag, value in tags.items() for key in ("ssm:resourceTag", "aws:ResourceTag")}

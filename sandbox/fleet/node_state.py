@@ -1,75 +1,38 @@
 """The state of a node and its faults: a folder of plain files that the stand-in tools read.
 
 A script that changes the files changes what the next one finds. Each fault looks as it does on a real node, on every
-side that shows it: a fault that shows on one side only is one that the others must not be needed for.
+side that shows it: a fault that shows on one side only is one that the others must not be needed for. Each names the
+first rung of the ladder that mends it; a stubborn one (`ills.stubborn`) needs more.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from sandbox.fleet.ills import Ills, mended_by
+from sandbox.fleet.node_files import (
+    CUDA_DRIVER_MISMATCH,
+    CUDA_UNKNOWN,
+    Hardware,
+    NodeFiles,
+    process,
+    switches_on_bus,
+)
+from standfast.xids import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-NO_SUCH_THING: Final = "[N/A]"
-LOST: Final = "[GPU is lost]"
-OLDER_DRIVER: Final = "470.256.02"
-NEWER_DRIVER: Final = "580.95.05"
-CUDA_UNKNOWN, CUDA_DRIVER_MISMATCH = 999, 803
-"""CUresult: CUDA_ERROR_UNKNOWN, CUDA_ERROR_SYSTEM_DRIVER_MISMATCH."""
-_COUNTED: Final = (
-    "hw_thermal_slowdown",
-    "hw_power_brake_slowdown",
-    "sw_thermal_slowdown",
-    "sw_power_cap",
-    "sync_boost",
-)
-_SLOWDOWNS: Final = ("hw_slowdown", *_COUNTED)
-_ENGINE_PID: Final = 4700
 
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """The GPUs of an instance type: how many, of which name, with how much memory in MiB each; and NVSwitches."""
-
-    count: int = 1
-    name: str = "NVIDIA L4"
-    memory: int = 23034
-    switches: int = 0
-
-
-class NodeState:
-    """What a node is made of and how it does, as files in `state`. An engine serves on every GPU."""
+class NodeState(NodeFiles):
+    """What a node is made of and how it does, as files in `state`."""
 
     def __init__(self, state: Path, hardware: Hardware, driver: str) -> None:
-        self._hardware = hardware
-        self._driver = driver
-        self._state = state
-        (state / "proc").mkdir(parents=True, exist_ok=True)
-        self._uuids = [f"GPU-{uuid.uuid4()}" for _ in range(hardware.count)]
+        super().__init__(state, hardware, driver)
+        self.ills = Ills()
         self.reboot()
-
-    # What is found
-
-    def boot_id(self) -> str:
-        """The boot id of now."""
-        return (self._state / "boot_id").read_text().strip()
-
-    def pci(self, index: int) -> str:
-        """The address of a GPU, as the kernel writes it."""
-        return f"0000:{0x31 + index:02x}:00"
-
-    def uuid(self, index: int) -> str:
-        """The name of a GPU that outlives reboots."""
-        return self._uuids[index]
-
-    def engine_pid(self, index: int) -> int:
-        """The process of the engine on a GPU."""
-        return _ENGINE_PID + index
 
     # Faults that the kernel tells of
 
@@ -79,10 +42,13 @@ class NodeState:
         with (self._state / "kernel").open("a", encoding="utf-8") as log:
             log.write("".join(f"{line}\n" for line in lines))
 
+    @mended_by(Action.RESTART_ENGINE)
     def add_xid(self, code: int, text: str, *, gpu: int = 0) -> None:
-        """An error of the driver, as it writes one."""
-        self.add_kernel_line(f"NVRM: Xid (PCI:{self.pci(gpu)}): {code}, {text}")
+        """An error of the driver, as it writes one; `{pid}` in the text is the engine's. It stays in the log."""
+        said = text.replace("{pid}", str(self.engine_pid(gpu)))
+        self.add_kernel_line(f"NVRM: Xid (PCI:{self.pci(gpu)}): {code}, {said}")
 
+    @mended_by(Action.REBOOT)
     def lose_gpu(self, index: int, *, driver_says_what_to_do: bool = True) -> None:
         """The GPU falls off the bus: Xid 79, and nvidia-smi fails for all of them. Newer drivers add their verdict."""
         self.add_xid(79, "pid='<unknown>', name=<unknown>, GPU has fallen off the bus.", gpu=index)
@@ -92,6 +58,7 @@ class NodeState:
         bus_id = f"{self.pci(index)}.0".upper()
         self.fail_nvidia_smi(15, f"Unable to determine the device handle for GPU{index}: {bus_id}: Unknown Error")
 
+    @mended_by(Action.REBOOT)
     def lose_gpu_without_xid(self, index: int) -> None:
         """The GPU does not answer when the driver is loaded: a message of three lines, and all but it go on."""
         self.add_kernel_line(
@@ -104,16 +71,19 @@ class NodeState:
 
     # Faults that nvidia-smi tells of
 
+    @mended_by(Action.REBOOT)
     def remove_gpu(self, index: int) -> None:
         """nvidia-smi does not know the GPU any more, and says nothing of it. It is still on the bus."""
         self._write_gpus([row for row in self._rows() if row["index"] != str(index)])
         self.unlist_gpu(index)
         self._forget("apps", index)
 
+    @mended_by(Action.REBOOT)
     def unlist_gpu(self, index: int) -> None:
         """The GPU is missing from nvidia-smi -L alone."""
         self._forget("listed", index)
 
+    @mended_by(Action.REBOOT)
     def set_field(self, index: int, field: str, value: str) -> None:
         """What nvidia-smi says of one GPU. Raises KeyError for a field that this driver does not know."""
         rows = self._rows()
@@ -123,26 +93,32 @@ class NodeState:
         rows[index][known] = value
         self._write_gpus(rows)
 
+    @mended_by(Action.REPLACE)
     def fail_remapping(self, index: int) -> None:
         """The GPU could not remap a row, and keeps that in mind. The Xid 64 of the time is no longer in the log."""
         self.set_field(index, "remapped_rows.failure", "Yes")
 
+    @mended_by(Action.REBOOT)
     def narrow_link(self, index: int, width: int = 4) -> None:
         """The GPU's PCIe link has lost lanes, under load."""
         self.set_field(index, "pcie.link.width.current", str(width))
 
+    @mended_by(Action.RESET_GPU)
     def hold_memory(self, index: int) -> None:
         """The GPU's memory is as full as before, and no process holds it."""
         self._forget("apps", index)
 
+    @mended_by(Action.REBOOT)
     def hang_nvidia_smi(self) -> None:
         """nvidia-smi does not answer, until `clear`."""
         (self._state / "nvidia-smi-hangs").touch()
 
+    @mended_by(Action.REBOOT)
     def fail_nvidia_smi(self, status: int, said: str) -> None:
         """nvidia-smi says this and ends with this status."""
         self._write_lines("nvidia-smi-fails", [str(status), said])
 
+    @mended_by(Action.REBOOT)
     def mismatch_driver(self) -> None:
         """The driver's files were updated under the loaded driver: what runs goes on, nothing new can start."""
         said = "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 590.48"
@@ -151,28 +127,34 @@ class NodeState:
 
     # Faults that only other sides see
 
+    @mended_by(Action.REBOOT)
     def unplug_gpu(self, index: int) -> None:
         """The GPU is missing from the PCI bus alone."""
         self._write_lines("pci", [line for line in self._lines("pci") if not self._is_at(line, index)])
 
+    @mended_by(Action.REBOOT)
     def break_cuda(self, status: int = CUDA_UNKNOWN) -> None:
         """A new process cannot start CUDA; those that run go on."""
         self._write_lines("cuda", [str(status)])
 
+    @mended_by(Action.REBOOT)
     def hang_cuda(self) -> None:
         """A new process hangs when it starts CUDA, until `clear`."""
         (self._state / "cuda-hangs").touch()
 
+    @mended_by(Action.REBOOT)
     def add_stuck_process(self, name: str = "nvidia-smi", where: str = "os_acquire_rwlock_write") -> None:
         """A process in state D, in this function of the kernel."""
         lines = self._lines("processes")
-        self._write_lines("processes", [*lines, _process("D", 9000 + len(lines), where, name)])
+        self._write_lines("processes", [*lines, process("D", 9000 + len(lines), where, name)])
 
+    @mended_by(Action.REBOOT)
     def fail_fabric_manager(self, switches: int = 4) -> None:
         """The fabric manager has failed. A node without NVSwitches gets some: no other node needs one."""
-        self._write_lines("pci", [*self._bus_of_gpus(), *_switches(self._hardware.switches or switches)])
+        self._write_lines("pci", [*self._bus_of_gpus(), *switches_on_bus(self._hardware.switches or switches)])
         self._write_lines("fabric-manager", ["LoadState=loaded", "ActiveState=failed"])
 
+    @mended_by(Action.REBOOT)
     def set_dcgm(self, text: str) -> None:
         """DCGM is installed and says this of the node's health."""
         self._write_lines("dcgm", [text])
@@ -181,107 +163,50 @@ class NodeState:
 
     def clear(self) -> None:
         """No fault is left, and none is remembered."""
-        for name in ("nvidia-smi-hangs", "nvidia-smi-fails", "cuda-hangs", "dcgm"):
-            (self._state / name).unlink(missing_ok=True)
-        gpus = range(self._hardware.count)
-        used = self._hardware.memory * 9 // 10
+        self.ills.forget()
         self._write_lines("kernel", [])
-        self._write_gpus([self._healthy(index) for index in gpus])
-        self._write_lines(
-            "listed", [f"GPU {index}: {self._hardware.name} (UUID: {self._uuids[index]})" for index in gpus]
-        )
-        apps = [f"{self._uuids[index]}, {self.engine_pid(index)}, VLLM::Worker_TP{index}, {used} MiB" for index in gpus]
-        self._write_lines("apps", apps)
-        self._write_lines("pci", [*self._bus_of_gpus(), *_switches(self._hardware.switches)])
-        installed = ["LoadState=loaded", "ActiveState=active"]
-        missing = ["LoadState=not-found", "ActiveState=inactive"]
-        self._write_lines("fabric-manager", installed if self._hardware.switches else missing)
-        engines = [_process("S", self.engine_pid(index), "ep_poll", f"VLLM::Worker_TP{index}"[:15]) for index in gpus]
-        self._write_lines("processes", [_process("S", 1, "ep_poll", "systemd"), *engines])
-        self._write_lines("cuda", ["0"])
-        loaded = f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {self._driver}  Tue Sep 23 10:00:00 UTC 2025"
-        self._write_lines("proc/version", [loaded])
+        self.look_well()
+
+    # Remedies
+
+    def restart_engine(self) -> None:
+        """A new process in the place of the old one: what only that had is gone."""
+        self._mend(Action.RESTART_ENGINE)
+
+    def stop_engine(self) -> None:
+        """No process holds GPU memory any more."""
+        rows = [row | {"memory.used [MiB]": "1 MiB"} for row in self._rows()]
+        held = {app.split(",")[0] for app in self._lines("apps")}
+        freed = [row if kept["uuid"] in held else kept for row, kept in zip(rows, self._rows(), strict=True)]
+        self._write_gpus(freed)
+        self._write_lines("apps", [])
+        self._write_lines("processes", [line for line in self._lines("processes") if "VLLM" not in line])
+
+    def reset_gpus(self) -> bool:
+        """As nvidia-smi --gpu-reset. False, and nothing changed, where the driver does not reach a GPU."""
+        if self._is_there("nvidia-smi-hangs") or self._is_there("nvidia-smi-fails"):
+            return False
+        self._mend(Action.RESET_GPU)
+        self.stop_engine()
+        return True
 
     def reboot(self) -> None:
-        """A new boot: every fault is gone with its traces. The GPUs keep their UUIDs."""
-        self.clear()
+        """A new boot with an empty log: what a boot mends is gone. The GPUs keep their UUIDs."""
         (self._state / "boot_id").write_text(f"{uuid.uuid4()}\n")
         (self._state / "booted_at").write_text(f"{int(time.time())}\n")
+        self._write_lines("kernel", [])
+        self._mend(Action.REBOOT)
 
-    # The files
+    def can_start_engine(self) -> bool:
+        """Whether a new process finds every GPU and CUDA starts in it."""
+        refused = self._is_there("cuda-hangs") or self._is_there("nvidia-smi-fails") or self._lines("cuda") != ["0"]
+        return not refused and len(self._lines("listed")) == self._hardware.count
 
-    def _healthy(self, index: int) -> dict[str, str]:
-        row = {
-            "index": str(index),
-            "uuid": self._uuids[index] if self._uuids else "",
-            "name": self._hardware.name,
-            "pci.bus_id": f"0000{self.pci(index)}.0".upper(),
-            "driver_version": self._driver,
-            "temperature.gpu": "41",
-            "utilization.gpu [%]": "0 %",
-            "memory.used [MiB]": f"{self._hardware.memory * 9 // 10} MiB",
-            "memory.total [MiB]": f"{self._hardware.memory} MiB",
-            "power.draw [W]": "33.15 W",
-            "ecc.errors.uncorrected.volatile.total": "0",
-            "ecc.errors.uncorrected.aggregate.total": "0",
-            "retired_pages.single_bit_ecc.count": NO_SUCH_THING,
-            "retired_pages.double_bit.count": NO_SUCH_THING,
-            "retired_pages.pending": NO_SUCH_THING,
-            "remapped_rows.correctable": "0",
-            "remapped_rows.uncorrectable": "0",
-            "remapped_rows.pending": "No",
-            "remapped_rows.failure": "No",
-            "ecc.mode.current": "Enabled",
-            "mig.mode.current": NO_SUCH_THING,
-            "pstate": "P0",
-            "pcie.link.gen.current": "4",
-            "pcie.link.gen.max": "4",
-            "pcie.link.width.current": "16",
-            "pcie.link.width.max": "16",
-        }
-        row |= {f"clocks_throttle_reasons.{name}": "Not Active" for name in _SLOWDOWNS}
-        if self._driver != OLDER_DRIVER:
-            fabric = ("Completed", "Success") if self._hardware.switches else ("N/A", "N/A")
-            row |= {f"clocks_event_reasons.{name}": "Not Active" for name in _SLOWDOWNS}
-            row |= {f"clocks_event_reasons_counters.{name} [us]": "0 us" for name in _COUNTED}
-            row |= dict(zip(("fabric.state", "fabric.status"), fabric, strict=True))
-            row |= {"gpu_recovery_action": "None"}
-        return row
-
-    def _rows(self) -> list[dict[str, str]]:
-        header, *rows = self._lines("gpus")
-        return [dict(zip(header.split("|"), row.split("|"), strict=True)) for row in rows]
-
-    def _write_gpus(self, rows: Sequence[Mapping[str, str]]) -> None:
-        self._write_lines("gpus", ["|".join(self._healthy(0)), *("|".join(row.values()) for row in rows)])
-
-    def _bus_of_gpus(self) -> list[str]:
-        return [f"{self.pci(index)}.0 0302: 10de:27b8 (rev a1)" for index in range(self._hardware.count)]
-
-    def _is_at(self, line: str, index: int) -> bool:
-        return line.startswith(f"{self.pci(index)}.0 ")
-
-    def _forget(self, name: str, index: int) -> None:
-        """Without the lines of this GPU."""
-        self._write_lines(name, [line for line in self._lines(name) if self._uuids[index] not in line])
-
-    def _lines(self, name: str) -> list[str]:
-        return (self._state / name).read_text(encoding="utf-8").splitlines()
-
-    def _write_lines(self, name: str, lines: Sequence[str]) -> None:
-        """Replaced at once: a tool reads the old ones or the new ones."""
-        path = self._state / name
-        new = path.with_name(f"{path.name}.new")
-        new.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        new.replace(path)
-
-
-def _process(state: str, pid: int, where: str, name: str) -> str:
-    return f"{state} {pid:>7} {where:<32} {name}"
-
-
-def _switches(count: int) -> list[str]:
-    return [f"0000:{0xC1 + index:02x}:00.0 0680: 10de:22a3 (rev a1)" for index in range(count)]
+    def _mend(self, rung: Action) -> None:
+        self.ills.mend(rung)
+        self._pids += 100
+        self.look_well()
+        self.ills.show_again()
 
 
 def _silent(line: str) -> str:

@@ -6,6 +6,7 @@ at once need different ranges: both would want the same addresses.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -32,7 +33,7 @@ class Node:
 
 
 class Nodes:
-    """Replicas for the InService instances of the groups. Not for several threads at once.
+    """Replicas for the InService instances of the groups. `follow` may be called while others look.
 
     `ec2_client` and `autoscaling_client` are boto3 clients. `models` gives the model that a cluster serves. Under
     `shell_directory` each node has a shell with the GPUs of its instance type.
@@ -59,6 +60,12 @@ class Nodes:
         self._log_directory = log_directory
         self._shell_directory = shell_directory
         self._nodes: dict[str, Node] = {}
+        self._following = threading.Lock()
+        self._on_new: Callable[[Node], object] = lambda _: None
+
+    def on_new(self, seen: Callable[[Node], object]) -> None:
+        """Calls `seen` with each new node before it serves: a scenario may make it sick."""
+        self._on_new = seen
 
     def follow(self) -> Self:
         """Makes nodes of new instances, ends those of instances that are gone, and leaves the others as they are.
@@ -66,18 +73,26 @@ class Nodes:
         New replicas start side by side; returns once they serve. Raises ValueError for an instance without the cluster
         tag, ChildError for a replica that does not start: then nothing of this call is left running.
         """
+        with self._following:
+            self._follow()
+        return self
+
+    def _follow(self) -> None:
         instances = {instance["InstanceId"]: instance for instance in self._in_service()}
-        for gone in self._nodes.keys() - instances.keys():
-            _end(self._nodes.pop(gone))
+        gone = [node for name, node in self._nodes.items() if name not in instances]
+        self._nodes = {name: node for name, node in self._nodes.items() if name in instances}
+        for node in gone:
+            _end(node)
         new = [self._node(instance) for name, instance in instances.items() if name not in self._nodes]
+        for node in new:
+            self._on_new(node)
         try:
-            _start([node.replica for node in new])
+            _start([node.replica for node in new if node.shell.can_start_engine()])
         except BaseException:
             for node in new:
                 _end(node)
             raise
-        self._nodes.update((node.instance_id, node) for node in new)
-        return self
+        self._nodes = {**self._nodes, **{node.instance_id: node for node in new}}
 
     def nodes(self, cluster_id: str | None = None) -> tuple[Node, ...]:
         """All nodes, or those of one cluster. Raises KeyError for a cluster that has none."""
@@ -114,7 +129,7 @@ class Nodes:
         """Ends all replicas. May be called again."""
         for node in self._nodes.values():
             _end(node)
-        self._nodes.clear()
+        self._nodes = {}
 
     def __enter__(self) -> Self:
         return self
@@ -156,15 +171,16 @@ class Nodes:
             log=log,
             name=f"{cluster_id} {instance_id}",
         )
-        return Node(instance_id, cluster_id, replica, self._shell(instance))
+        return Node(instance_id, cluster_id, replica, self._shell(instance, replica))
 
-    def _shell(self, instance: Mapping[str, Any]) -> NodeShell:
+    def _shell(self, instance: Mapping[str, Any], replica: Replica) -> NodeShell:
         types = self._ec2.describe_instance_types(InstanceTypes=[instance["InstanceType"]])["InstanceTypes"]
         gpus = [
             Hardware(gpu["Count"], f"{gpu['Manufacturer']} {gpu['Name']}", gpu["MemoryInfo"]["SizeInMiB"])
             for gpu in types[0].get("GpuInfo", {}).get("Gpus", ())
         ]
-        return NodeShell(self._shell_directory / instance["InstanceId"], gpus[0] if gpus else Hardware(count=0))
+        hardware = gpus[0] if gpus else Hardware(count=0)
+        return NodeShell(self._shell_directory / instance["InstanceId"], hardware, engine=replica)
 
 
 def _end(node: Node) -> None:

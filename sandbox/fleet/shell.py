@@ -1,7 +1,8 @@
 """A node's shell: it runs scripts with the system's bash; nvidia-smi, journalctl, lspci and more answer for the node.
 
-The tools are in node_tools and read the node's state (`sandbox.fleet.node_state`). One shell is not for several
-threads at once; its scripts run in any.
+The tools are in node_tools and read the node's state (`sandbox.fleet.node_state`); what they want of the machine itself
+(its engine, its GPUs) they ask of the thread that runs the script. One shell is not for several threads at once; its
+scripts run in any.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sandbox.fleet.node_state import LOST, NEWER_DRIVER, OLDER_DRIVER, Hardware, NodeState
+from sandbox.fleet.node_files import LOST, NEWER_DRIVER, OLDER_DRIVER, Hardware
+from sandbox.fleet.node_state import NodeState
 from sandbox.processes import Child
 
 if TYPE_CHECKING:
@@ -22,6 +25,26 @@ if TYPE_CHECKING:
 __all__ = ["LOST", "NEWER_DRIVER", "OLDER_DRIVER", "Hardware", "NodeShell", "Ran"]
 
 TOOLS: Final = Path(__file__).with_name("node_tools")
+BOOT_SECONDS: Final = 4.0
+"""A real boot takes minutes. How long it takes is nothing that Standfast can change."""
+_ASKED_SECONDS: Final = 0.05
+
+
+class Engine(Protocol):
+    """What a node serves with."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists."""
+        ...
+
+    def begin(self) -> None:
+        """Start the process and do not wait."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +57,27 @@ class Ran:
 
 
 class NodeShell(NodeState):
-    """The shell of one node, with its state under `directory`. Faults are put in by name and taken back by `clear`."""
+    """The shell of one node, with its state under `directory`. Faults are put in by name and taken back by `clear`.
 
-    def __init__(self, directory: Path, hardware: Hardware | None = None, *, driver: str = NEWER_DRIVER) -> None:
+    `engine` is what the node serves with: a remedy restarts it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        hardware: Hardware | None = None,
+        *,
+        driver: str = NEWER_DRIVER,
+        engine: Engine | None = None,
+    ) -> None:
         super().__init__(directory / "state", hardware or Hardware(), driver)
         self._directory = directory
+        self._engine = engine
         self._runtime = directory / "run"
-        self._runtime.mkdir(exist_ok=True)
+        self._machine = directory / "machine"
+        self._disk = directory / "disk"
+        for folder in (self._runtime, self._machine, self._disk):
+            folder.mkdir(parents=True, exist_ok=True)
         self._running: set[Child] = set()
         self._lock = threading.Lock()
 
@@ -59,14 +96,63 @@ class NodeShell(NodeState):
             with self._lock:
                 self._running.add(child)
             try:
-                status: int | None = child.wait(timeout_seconds)
-            except TimeoutError:
-                status = None
+                status = self._ended(child, timeout_seconds)
             finally:
                 child.close()
                 with self._lock:
                     self._running.discard(child)
             return Ran(status, "".join(f"{line}\n" for line in lines), errors.read_text(errors="replace"))
+
+    def restart_machine(self) -> None:
+        """Reboots: the engine ends, and is started by the new boot where one can start. Waits for the boot."""
+        if self._engine is not None:
+            self._engine.close()
+        time.sleep(BOOT_SECONDS)
+        self.reboot()
+        self._start_engine()
+
+    def _ended(self, child: Child, seconds: float) -> int | None:
+        """The script's exit status, None when its time was up. Meanwhile the machine does what it is asked to."""
+        ends_at = time.monotonic() + seconds
+        while True:
+            try:
+                return child.wait(min(_ASKED_SECONDS, max(0.0, ends_at - time.monotonic())))
+            except TimeoutError:
+                for asked in sorted(self._machine.glob("*.ask")):
+                    wanted = asked.read_text().strip()
+                    asked.unlink()
+                    asked.with_suffix(".new").write_text(f"{self._obey(wanted)}\n")
+                    asked.with_suffix(".new").replace(asked.with_suffix(".done"))
+                if time.monotonic() >= ends_at:
+                    return None
+
+    def _obey(self, wanted: str) -> int:
+        """Does what a tool asks for. Answers the tool's exit status."""
+        match wanted:
+            case "start engine":
+                if self._engine is None or not self._engine.alive:
+                    self.restart_engine()
+                    self._start_engine()
+            case "stop engine" | "restart engine":
+                if self._engine is not None:
+                    self._engine.close()
+                self.stop_engine()
+                return self._obey("start engine") if wanted.startswith("restart") else 0
+            case "end holders":
+                self.stop_engine()
+            case "reset GPUs":
+                return 0 if self.reset_gpus() else 15
+            case other:
+                raise ValueError(f"nobody on a node knows how to {other}")
+        return 0
+
+    def _start_engine(self) -> None:
+        """An engine that cannot start is away, as with a unit that fails again and again."""
+        if self.can_start_engine():
+            if self._engine is not None:
+                self._engine.begin()
+        else:
+            self.stop_engine()
 
     def close(self) -> None:
         """Kills the scripts under way. May be called again."""
@@ -83,4 +169,6 @@ class NodeShell(NodeState):
             "NODE_STATE": str(self._state),
             "NVIDIA_PROC": str(self._state / "proc"),
             "XDG_RUNTIME_DIR": str(self._runtime),  # a node's own /run
+            "MACHINE": str(self._machine),
+            "STATE_DIRECTORY": str(self._disk),  # its own /var/lib/standfast, which outlives a boot
         }

@@ -34,8 +34,10 @@ from sandbox.scenarios import (
     healthy_traffic,
     lost_metrics,
     monitor_blind,
+    one_bad_replica,
     overload,
     planned_move,
+    recovery_ladder,
     restart_fragile,
     standby_also_down,
     watcher_dies,
@@ -65,6 +67,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         healthy_traffic,
         planned_move,
         overload,
+        recovery_ladder,
+        one_bad_replica,
     )
 }
 TOUR: Final = "tour"

@@ -49,6 +49,14 @@ def test_a_failover_is_started_once_under_its_name(machine: tuple[Any, str]) -> 
     assert json.loads(given) == {"mode": "failover", "b": 1}
 
 
+def test_a_recovery_is_started_once_under_its_name_by_a_machine_of_its_own(machine: tuple[Any, str]) -> None:
+    client, arn = machine
+    executions = StepFunctions("no machine", client, recovery_arn=arn)
+    started = executions.start_recovery("use1-a-v7-r0", {"cluster_id": "use1-a"})
+    assert started.endswith(":use1-a-v7-r0")
+    assert executions.start_recovery("use1-a-v7-r0", {"cluster_id": "use1-a", "again": True}) == ""
+
+
 def test_a_running_holder_runs_until_it_is_stopped(machine: tuple[Any, str]) -> None:
     client, arn = machine
     holder = client.start_execution(stateMachineArn=arn, name="a-holder")["executionArn"]

@@ -429,7 +429,7 @@ def test_names_of_processes_lose_their_folders_and_arguments_on_the_node(node: N
 @pytest.mark.parametrize("mend", [NodeShell.clear, NodeShell.reboot])
 def test_what_is_mended_leaves_no_trace_and_the_same_gpus(node: NodeShell, mend: Callable[[NodeShell], None]) -> None:
     before = [node.uuid(index) for index in range(4)]
-    for fault in (node.lose_gpu, node.lose_gpu_without_xid, node.fail_remapping, node.hold_memory, node.unplug_gpu):
+    for fault in (node.lose_gpu, node.lose_gpu_without_xid, node.narrow_link, node.hold_memory, node.unplug_gpu):
         fault(0 if fault == node.lose_gpu else 1)
     for other in (node.break_cuda, node.hang_cuda, node.add_stuck_process, node.fail_fabric_manager,
                   node.mismatch_driver, node.hang_nvidia_smi):  # fmt: skip

@@ -27,6 +27,7 @@ PROBING = {
     "HandleAlarmFunction",
     "JudgeStageFunction",
     "ProbeEndpointsFunction",
+    "ProbeNodesFunction",
     "ProbeStandbysFunction",
     "RecordGoldenFunction",
     "VerifyServingFunction",
@@ -34,6 +35,9 @@ PROBING = {
     "WatchRegionsFunction",
 }
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
+
+
+COMES_ONCE = {"BeginRecoveriesFunction", "HandleAlarmFunction", "ReconcileFunction"}
 
 
 def module_of(function: Document) -> str:
@@ -102,11 +106,12 @@ def test_an_invocation_that_failed_is_kept(name: str) -> None:
     config = INVOKE_CONFIGS[name]
     assert target(config["DestinationConfig"]["OnFailure"]["Destination"]) == "Undelivered"
     # The next minute asks anew; an execution that ended and an alarm that went off come once, and must not be missed.
-    assert config["MaximumRetryAttempts"] == (2 if name in {"ReconcileFunction", "HandleAlarmFunction"} else 0)
+    assert config["MaximumRetryAttempts"] == (2 if name in COMES_ONCE else 0)
 
 
 def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> None:
     assert set(ASYNCHRONOUS) == {
+        "BeginRecoveriesFunction",
         "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",

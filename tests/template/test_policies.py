@@ -17,6 +17,7 @@ from standfast.aws.cluster_table import ClusterTable
 from standfast.aws.fault_table import FaultTable
 from standfast.aws.incident_table import IncidentTable
 from standfast.aws.question_table import QuestionTable
+from standfast.aws.recovery_table import RecoveryTable
 from standfast.aws.region_table import RegionTable
 from tests.template import documents
 from tests.template.documents import Document, target
@@ -66,12 +67,37 @@ TABLE_METHODS: dict[str, set[str]] = {
     "health.record_golden": {"view", "write_golden"},
     "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
+    "recovery.announce_recovery": {"read_config", "outcome", "record"},
+    "recovery.apply_remedy": {"view"},
+    "recovery.begin_recoveries": {"view", "outcome", "record"},
+    "recovery.bring_back": {"read_config"},
+    "recovery.give_up_recovery": {"view", "outcome", "record"},
+    "recovery.list_nodes": {"read_config"},
+    "recovery.plan_remedy": {"view"},
+    "recovery.probe_nodes": {"read_config"},
+    "recovery.readmit": {"read", "grant", "write_desired", "release"},
+    "recovery.start_recovery": {"view"},
+    "recovery.take_charge": {"read_config"},
+    "recovery.take_out": {"read_config"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
     "traffic_shift.abort_shift": {"view", "read", "write_desired"},
     "traffic_shift.judge_pause": {"view"},
     "traffic_shift.judge_stage": {"view"},
     "traffic_shift.plan_shift": {"view"},
     "traffic_shift.shift_stage": {"view", "read", "write_desired"},
+}
+RECOVERY_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of RecoveryTable, which is the state table too.
+    "recovery.announce_recovery": {"read_recovery", "write_recovery"},
+    "recovery.apply_remedy": {"read_recovery", "write_recovery"},
+    "recovery.begin_recoveries": {"read_recovery", "write_recovery"},
+    "recovery.bring_back": {"read_recovery", "write_recovery"},
+    "recovery.give_up_recovery": {"read_recovery", "write_recovery"},
+    "recovery.plan_remedy": {"read_recovery"},
+    "recovery.readmit": {"read_recovery"},
+    "recovery.start_recovery": {"read_recovery"},
+    "recovery.take_charge": {"read_recovery", "write_recovery"},
+    "recovery.take_out": {"read_recovery", "write_recovery"},
 }
 FAULT_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of FaultTable, which is the state table too.
@@ -102,6 +128,15 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
     "health.handle_alarm": {"glance_at_brake"},
     "health.judge_clusters": {"glance_at_brake"},
     "health.watch_endpoints": {"glance_at_brake"},
+    "recovery.announce_recovery": {"glance_at_brake"},
+    "recovery.apply_remedy": {"glance_at_brake"},
+    "recovery.begin_recoveries": {"glance_at_brake"},
+    "recovery.give_up_recovery": {"glance_at_brake"},
+    "recovery.plan_remedy": {"glance_at_brake"},
+    "recovery.readmit": {"glance_at_brake"},
+    "recovery.start_recovery": {"glance_at_brake"},
+    "recovery.take_charge": {"read_brake"},
+    "recovery.take_out": {"glance_at_brake"},
     "region.watch_regions": {"write_sight"},
     "traffic_shift.shift_stage": {"glance_at_brake"},
 }
@@ -132,6 +167,26 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "traffic_shift.ask_person": {"kms:GenerateMac", "sns:Publish"},
     "traffic_shift.shift_stage": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
     "traffic_shift.take_answer": {"kms:VerifyMac", "states:SendTaskSuccess"},
+    "recovery.announce_recovery": {"sns:Publish", "events:PutEvents"},
+    "recovery.apply_remedy": {"autoscaling:TerminateInstanceInAutoScalingGroup", "ssm:SendCommand"},
+    "recovery.begin_recoveries": {
+        "events:PutEvents",
+        "sns:Publish",
+        "states:DescribeExecution",
+        "states:StartExecution",
+    },
+    "recovery.bring_back": {"elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:RegisterTargets"},
+    "recovery.check_remedy": {"ssm:ListCommandInvocations"},
+    "recovery.give_up_recovery": {"sns:Publish", "events:PutEvents"},
+    "recovery.list_nodes": {
+        "ec2:DescribeInstances",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+    },
+    "recovery.readmit": {"states:DescribeExecution"},
+    "recovery.start_recovery": {"states:DescribeExecution", "states:StartExecution"},
+    "recovery.take_charge": {"states:DescribeExecution"},
+    "recovery.take_out": {"elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetHealth"},
 }
 PROBING = {
     "failover.check_drain",
@@ -141,6 +196,7 @@ PROBING = {
     "health.probe_endpoints",
     "health.record_golden",
     "health.watch_endpoints",
+    "recovery.probe_nodes",
     "region.watch_regions",
     "traffic_shift.judge_stage",
 }
@@ -339,6 +395,7 @@ TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (FaultTable, FAULT_TABLE_METHODS),
     (IncidentTable, INCIDENT_TABLE_METHODS),
     (QuestionTable, QUESTION_TABLE_METHODS),
+    (RecoveryTable, RECOVERY_TABLE_METHODS),
     (RegionTable, REGION_TABLE_METHODS),
 ]
 FUNCTIONS = documents.resources("AWS::Lambda::Function")
@@ -424,3 +481,29 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
             assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
         if "elasticloadbalancing:ModifyRule" in statement["Action"]:
             assert target(statement["Resource"]) == "ListenerRuleArn"
+
+
+REMEDIES = {"RestartEngineDocument", "ResetGpuDocument", "RebootNodeDocument"}
+OF_OUR_CLUSTERS = {
+    "autoscaling:TerminateInstanceInAutoScalingGroup": "aws:ResourceTag/standfast:cluster",
+    "elasticloadbalancing:DeregisterTargets": "aws:ResourceTag/standfast:cluster",
+    "elasticloadbalancing:RegisterTargets": "aws:ResourceTag/standfast:cluster",
+}
+
+
+def test_a_remedy_is_sent_by_one_function_and_by_documents_of_ours_to_nodes_of_ours_only() -> None:
+    senders = {name for name in FUNCTIONS for each in own_statements(name) if "ssm:SendCommand" in each["Action"]}
+    assert senders == {"ApplyRemedyFunction", "RequestNodeReportsFunction"}
+    documents_of, nodes = (
+        each for each in own_statements("ApplyRemedyFunction") if "ssm:SendCommand" in each["Action"]
+    )
+    named = {str(each["Fn::Sub"]).rpartition("document/${")[2].rstrip("}") for each in documents_of["Resource"]}
+    assert named == REMEDIES
+    assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
+    assert nodes["Condition"] == {"StringLike": {"ssm:resourceTag/standfast:cluster": ["*"]}}
+
+
+@pytest.mark.parametrize(("action", "key"), OF_OUR_CLUSTERS.items())
+def test_targets_and_instances_are_those_of_clusters_only(action: str, key: str) -> None:
+    found = [each for name in FUNCTIONS for each in own_statements(name) if action in each["Action"]]
+    assert [each["Condition"] for each in found] == [{"StringLike": {key: ["*"]}}]

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from standfast import errors
 from standfast.assessing import AssessInput
+from standfast.recovery_rules import RecoveryRules
+from standfast.recovery_steps import RecoveryInput
 from standfast.shifting import ShiftInput
 from standfast.steps import MOST_SECONDS, ExecutionInput
 from tests.template import documents
@@ -48,8 +50,16 @@ AWS = {
 
 RAISED_BY = {
     # Raised on purpose in these steps only. Every other error of ours may come from any step and is caught by all.
-    "AutomationOffError": {"TakeLease", "ShiftTraffic", "ShiftStage"},
-    "LeaseHeldError": {"TakeLease"},
+    "AutomationOffError": {
+        "TakeLease",
+        "ShiftTraffic",
+        "ShiftStage",
+        "TakeCharge",
+        "TakeOut",
+        "ApplyRemedy",
+        "Readmit",
+    },
+    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
     "NoHeadroomError": {"SelectStandby"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {"VerifyServing"},
@@ -95,6 +105,14 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("AskPerson", "NobodyAnswered"): (
         frozenset({"States.Timeout"}),
         "No answer in time is an answer: no. The branch ends with it, and the shift is given up.",
+    ),
+    ("StartRecovery", "ReleaseLease"): (
+        ANY,
+        "The failover is done. That its cluster is in nobody's hand yet is told, and the scheduled look begins it.",
+    ),
+    ("Readmit", "WaitForLease"): (
+        frozenset({"LeaseHeldError"}),
+        "Somebody changes the scope rightly. That ends, and the nodes are looked at anew before the role changes.",
     ),
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
@@ -159,7 +177,7 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
     return found
 
 
-TIME_OUTS = {"cluster_failover": 14400, "traffic_shift": 12600, "assess": 240}
+TIME_OUTS = {"assess": 240, "cluster_failover": 14400, "cluster_recovery": 9000, "traffic_shift": 12600}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -211,7 +229,8 @@ def test_what_is_caught_is_kept_beside_the_state(name: str, task: Document) -> N
 def test_an_error_that_few_steps_raise_is_raised_in_them() -> None:
     """The steps that RAISED_BY names exist, and so do the errors."""
     assert set(RAISED_BY) <= OURS
-    assert set().union(*RAISED_BY.values()) <= set(states("cluster_failover")) | set(states("traffic_shift"))
+    machines = ("cluster_failover", "traffic_shift", "cluster_recovery")
+    assert set().union(*RAISED_BY.values()) <= set().union(*(states(machine) for machine in machines))
 
 
 @pytest.mark.parametrize("machine", GRAPHS)
@@ -296,6 +315,7 @@ def test_every_state_machine_is_in_the_template() -> None:
 INPUTS: dict[str, type[BaseModel]] = {
     "cluster_failover": ExecutionInput,
     "traffic_shift": ShiftInput,
+    "cluster_recovery": RecoveryInput,
     "assess": AssessInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
@@ -315,3 +335,27 @@ def test_every_mode_has_an_example() -> None:
     modes = set(ExecutionInput.model_json_schema()["properties"]["mode"]["enum"])
     asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith("cluster_failover")]
     assert {each["mode"] for each in asked} == modes
+
+
+def test_a_recovery_looks_at_the_nodes_anew_after_each_rung_and_before_the_role_changes() -> None:
+    """From a remedy, no way leads to the end that does not pass by a new look."""
+    graph = states("cluster_recovery")
+    without = {name: state for name, state in graph.items() if name != "ListNodes"}
+    left, found = ["ApplyRemedy"], set()
+    while left:
+        name = left.pop()
+        if name in without and name not in found:
+            found.add(name)
+            left += onward(without[name])
+    assert found == {"ApplyRemedy", "WaitForRemedy", "CheckRemedy", "HasRemedyEnded"}
+    assert onward(graph["HasRemedyEnded"]) == {"ListNodes", "WaitForRemedy"}
+
+
+def test_a_recovery_ends_by_its_own_deadline_before_it_times_out() -> None:
+    longest = RecoveryRules.model_json_schema()["properties"]["deadline_seconds"]["maximum"]
+    assert documents.machine("cluster_recovery")["TimeoutSeconds"] > longest + 960
+
+
+def test_a_failover_does_not_wait_for_the_recovery_that_it_starts() -> None:
+    assert onward(states("cluster_failover")["StartRecovery"]) == {"ReleaseLease"}
+    assert states("cluster_failover")["StartRecovery"]["ResultPath"] == "$.recovery"

@@ -46,6 +46,23 @@ def given_up(**changes: object) -> GiveUpStep:
     return GiveUpStep.model_validate({**PLAN, "error": error, **changes})
 
 
+@pytest.mark.parametrize(
+    ("recovery", "words"),
+    [
+        (
+            {"execution_arn": EXECUTION, "reason": "quarantined"},
+            f"{ACTIVE} is quarantined and is being mended: {EXECUTION}",
+        ),
+        ({"execution_arn": "", "reason": "the switch is off"}, f"Nobody mends {ACTIVE} yet: the switch is off."),
+        (None, f"Nobody mends {ACTIVE} yet: UnavailableError: StartExecution: no answer"),
+    ],
+)
+def test_a_completed_failover_says_who_mends_what_failed(recovery: dict[str, str] | None, words: str) -> None:
+    error = {"Error": "UnavailableError", "Cause": '{"errorMessage": "StartExecution: no answer"}'}
+    step = DrainStep.model_validate({**drained().model_dump(), "recovery": recovery, "error": error})
+    assert words in announcements.completed(step).text
+
+
 def test_a_completed_failover_says_what_an_on_caller_needs() -> None:
     said = announcements.completed(drained())
     assert said.urgency is Urgency.PAGE

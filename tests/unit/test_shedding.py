@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standfast.announcements import Urgency
-from standfast.fleet import SHED, Role, Shedding
+from standfast.fleet import SHED, Role
 from standfast.health import Assessment, Verdict
 from standfast.lease import Purpose
 from standfast.shedding import (
@@ -23,6 +23,7 @@ from standfast.shedding import (
     told_of_step,
     with_share,
 )
+from standfast.shedding_rules import Shedding
 from standfast.stores import ScopeRecord
 from standfast.traffic import MAXIMUM, check_weights, serves
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY, assessment, desired, lease, record

@@ -202,3 +202,15 @@ def test_every_xid_in_use_says_what_it_means_for_inference() -> None:
 def test_an_xid_names_its_process() -> None:
     assert xid(94, "pid=2024380, name=vllm, Contained error").pid == 2024380
     assert xid(79, "pid='<unknown>', name=<unknown>, GPU has fallen off the bus.").pid is None
+
+
+def test_what_stands_before_a_reset_of_ours_is_over_for_that_gpu() -> None:
+    found = read_kernel_log(
+        [
+            "[ 10.0] NVRM: Xid (PCI:0000:31:00): 95, Uncontained",
+            "[ 10.1] NVRM: Xid (PCI:0000:32:00): 95, Uncontained",
+            "[ 20.0] standfast: GPU PCI:00000000:31:00.0 was reset: no Xid before this counts",
+            "[ 30.0] NVRM: Xid (PCI:0000:31:00): 31, MMU Fault",
+        ]
+    )
+    assert [(xid.pci, xid.code) for xid in found.xids] == [("0000:32:00", 95), ("0000:31:00", 31)]

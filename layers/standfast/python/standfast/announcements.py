@@ -58,10 +58,7 @@ def completed(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
         lines.append(f"Mind: {step.selection.overload}.")
     lines += _glass(step)
     lines += _listed("The evidence", evidence)
-    lines += _steps(
-        f"mend {step.failed_cluster_id}: it is quarantined and takes no traffic.",
-        f"invoke the readmit-cluster function with its id; until then {step.scope_id} may be without a standby.",
-    )
+    lines += _mending(step)
     lines += _links(step.execution_arn)
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed, {chosen} serves"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverCompleted", f"completed: {chosen}")
@@ -75,6 +72,25 @@ def preflight_passed(step: DrainStep, obstacles: Sequence[Obstacle] = ()) -> Ann
     subject = f"{step.scope_id}: {chosen} could take over{', with something to mend' * bool(obstacles)}"
     kinds = "".join(f"; mind the {obstacle.kind}" for obstacle in obstacles)
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "PreflightPassed", f"would work: {chosen}{kinds}")
+
+
+def _mending(step: DrainStep) -> list[str]:
+    """Who mends the failed cluster: an execution of its own, or the reader."""
+    failed = step.failed_cluster_id
+    if step.recovery is not None and step.recovery.execution_arn:
+        return [
+            f"{failed} is quarantined and is being mended: {step.recovery.execution_arn}",
+            f"You are told how that ends; until then {step.scope_id} may be without a standby.",
+        ]
+    why = step.recovery.reason if step.recovery else cause_in_words(step.error) if step.error else "nobody started it"
+    return [
+        f"Nobody mends {failed} yet: {why}.",
+        *_steps(
+            f"mend {failed}: it is quarantined and takes no traffic.",
+            f"invoke the readmit-cluster function with its id; until then {step.scope_id} may be without a standby. Or "
+            "start cluster_recovery: it mends what it can, and readmits what is well.",
+        ),
+    ]
 
 
 def held_back(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:

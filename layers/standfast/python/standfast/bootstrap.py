@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Signer,
         TrafficMetrics,
     )
+    from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies
     from standfast.stores import IncidentLog
 
 
@@ -136,6 +137,38 @@ def link_signer() -> Signer:
     from standfast.aws.link_signer import LinkSigner
 
     return LinkSigner(settings().link_key_id)
+
+
+@cache
+def recoveries() -> Recoveries:
+    """Step Functions, for recoveries."""
+    from standfast.aws.executions import StepFunctions
+
+    return StepFunctions(settings().failover_arn, recovery_arn=settings().recovery_arn)
+
+
+@cache
+def recovery_table() -> RecoveryStore:
+    """What was tried of each cluster, and who has it in charge, in the state table."""
+    from standfast.aws.recovery_table import RecoveryTable
+
+    return RecoveryTable(settings().table, settings().region)
+
+
+@cache
+def cluster_nodes() -> ClusterNodes:
+    """A cluster's instances and its target group."""
+    from standfast.aws.cluster_nodes import TaggedNodes
+
+    return TaggedNodes()
+
+
+@cache
+def remedies() -> Remedies:
+    """The rungs of the ladder."""
+    from standfast.aws.remedies import NodeRemedies
+
+    return NodeRemedies(settings().fleet)
 
 
 @cache

@@ -24,11 +24,12 @@ class Purpose(StrEnum):
     """What a lease is held for."""
 
     SHED = "shed"
+    RECOVERY = "recovery"
     ROLLOUT = "rollout"
     FAILOVER = "failover"
 
 
-_RANK = {Purpose.SHED: 0, Purpose.ROLLOUT: 1, Purpose.FAILOVER: 2}
+_RANK = {Purpose.SHED: 0, Purpose.RECOVERY: 1, Purpose.ROLLOUT: 1, Purpose.FAILOVER: 2}
 
 
 class HolderState(StrEnum):
@@ -81,7 +82,7 @@ class LeaseDecision:
 def outranks(claim: Purpose, held: Purpose | None) -> bool:
     """Whether a claim may take the lease from a holder that still runs: a failover from a rollout, never back.
 
-    Either takes it from a step of shedding, which is over within seconds and may come again.
+    It takes it from a step of a recovery too; and everybody from a step of shedding, which may come again.
     """
     return held is not None and _RANK[claim] > _RANK[held]
 

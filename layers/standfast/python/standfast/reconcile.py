@@ -22,6 +22,8 @@ TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed", "MoveDidNotSucceed
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each."""
+STEPS = frozenset({Purpose.SHED, Purpose.RECOVERY})
+"""What a lease is held for within one step only."""
 SETTLING_SECONDS = 10.0
 """Between the write of desired weights and that of the rule they differ by rights. Copying them is right then too; to
 call it a repair would be a false alarm."""
@@ -68,7 +70,7 @@ class Reconciler:
         retry_at = self._release(view, now)
         if retry_at is None:
             return "somebody else was granted the lease meanwhile"
-        if view.scope.lease.purpose is Purpose.SHED:
+        if view.scope.lease.purpose in STEPS:
             return f"{holder} ended within its step and held the lease; released"
         announcement = announcements.ended_half_way(view.scope, holder, "ended", retry_at)
         self._tell(announcement, _name(holder), now)

@@ -24,6 +24,7 @@ class Settings:
     table: str
     region_table: str
     failover_arn: str
+    recovery_arn: str
     pages_arn: str
     notices_arn: str
     event_bus: str
@@ -40,6 +41,7 @@ class Settings:
             "table": "STANDFAST_TABLE",
             "region_table": "STANDFAST_REGION_TABLE",
             "failover_arn": "STANDFAST_FAILOVER_ARN",
+            "recovery_arn": "STANDFAST_RECOVERY_ARN",
             "pages_arn": "STANDFAST_PAGES_ARN",
             "notices_arn": "STANDFAST_NOTICES_ARN",
             "event_bus": "STANDFAST_EVENT_BUS",

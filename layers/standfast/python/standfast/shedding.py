@@ -19,8 +19,8 @@ from standfast.traffic import MAXIMUM
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from standfast.fleet import Shedding
     from standfast.health import Assessment
+    from standfast.shedding_rules import Shedding
     from standfast.stores import ScopeRecord
     from standfast.traffic import Weights
 

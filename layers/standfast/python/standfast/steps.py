@@ -208,11 +208,23 @@ class DrainAnswer(BaseModel):
     at: float
 
 
+class RecoveryAnswer(BaseModel):
+    """What StartRecovery started: empty where it started nothing, and `reason` says why."""
+
+    execution_arn: str
+    reason: str
+
+
 class DrainStep(ChosenStep):
-    """What the steps after ShiftTraffic read. `drain` is there once CheckDrain has answered."""
+    """What the steps after ShiftTraffic read. `drain` is there once CheckDrain has answered, `recovery` StartRecovery.
+
+    `error` is what was caught on the way, where it kept nothing from being done.
+    """
 
     shift: ShiftAnswer
     drain: DrainAnswer | None = None
+    recovery: RecoveryAnswer | None = None
+    error: Caught | None = None
 
 
 class GiveUpStep(Plan):

@@ -29,6 +29,8 @@ _ADDRESS = re.compile(
 _XID = re.compile(r"\b(S?)Xid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,6})\b[ ,]*(.*)", re.IGNORECASE)
 _GPU_NAMED = re.compile(r"\bGPU (?=[0-9a-f]{2,8}:)", re.IGNORECASE)
 _OFF_THE_BUS = "fallen off the bus"
+# What documents/reset_gpu.yaml writes once it has reset a GPU.
+_RESET = re.compile(r"standfast: GPU PCI:(\S+) was reset: no Xid before this counts")
 _PROCESS = re.compile(r"\bpid='?(\d{1,10})\b")
 _RECOVERY_ACTION = re.compile(r"\bto 0x[0-9a-f]+ \(([^)]*)\)", re.IGNORECASE)
 
@@ -97,11 +99,19 @@ def pci_address(text: str) -> str | None:
 
 
 def read_kernel_log(lines: Iterable[str]) -> KernelLog:
-    """Every Xid, SXid and GPU off the bus in the lines. What is none of these is passed over."""
+    """Every Xid, SXid and GPU off the bus in the lines. What is none of these is passed over.
+
+    What stands before a reset of ours is over for that GPU: a driver that does not write Xid 154 never says so.
+    """
     xids: dict[tuple[str, int, str], Xid] = {}
     lost: dict[str, None] = {}
     named = ""
     for line in lines:
+        if (reset := _RESET.search(line)) is not None:
+            address = pci_address(reset[1])
+            xids = {key: xid for key, xid in xids.items() if xid.pci != address or xid.switch}
+            lost.pop(str(address), None)
+            continue
         if (xid := _xid(line)) is not None:
             key = (xid.pci, xid.code, xid.text)
             xids.pop(key, None)  # so that it stands where it was last mentioned

@@ -23,10 +23,11 @@ _NOBODY_WAITS = frozenset({"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"})
 
 
 class StepFunctions:
-    """Starts `cluster_failover` and says whether a holder runs."""
+    """Starts `cluster_failover` and `cluster_recovery`, and says whether a holder runs."""
 
-    def __init__(self, failover_arn: str, client: SFNClient | None = None) -> None:
+    def __init__(self, failover_arn: str, client: SFNClient | None = None, *, recovery_arn: str = "") -> None:
         self._failover_arn = failover_arn
+        self._recovery_arn = recovery_arn
         self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
 
     def holder_state(self, execution_arn: str) -> HolderState:
@@ -44,16 +45,23 @@ class StepFunctions:
         return HolderState.RUNNING if status in ("RUNNING", "PENDING_REDRIVE") else HolderState.ENDED
 
     def start_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        return bool(self._start(self._failover_arn, name, payload))
+
+    def start_recovery(self, name: str, payload: Mapping[str, object]) -> str:
+        return self._start(self._recovery_arn, name, payload)
+
+    def _start(self, machine_arn: str, name: str, payload: Mapping[str, object]) -> str:
+        """The ARN of the execution, empty when there is one of that name."""
         with translated("StartExecution"):
             try:
-                self._client.start_execution(
-                    stateMachineArn=self._failover_arn, name=name, input=json.dumps(payload, sort_keys=True)
+                answer = self._client.start_execution(
+                    stateMachineArn=machine_arn, name=name, input=json.dumps(payload, sort_keys=True)
                 )
             except ClientError as error:
                 if error_code(error) == "ExecutionAlreadyExists":
-                    return False
+                    return ""
                 raise
-        return True
+        return answer["executionArn"]
 
 
 class TaskCallbacks:

@@ -1,0 +1,34 @@
+"""GiveUpRecovery: the cluster is not mended. Let it go with a hold-down, and tell a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from standfast import bootstrap, recovery_announcements, recovery_start, telling
+from standfast.fleet import parse_input
+from standfast.recovery_steps import GiveUpRecoveryStep
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer what was told. May be repeated: a cluster that was let go is left alone."""
+    step = parse_input(GiveUpRecoveryStep, event, "the GiveUpRecovery task")
+    table, records, now = bootstrap.cluster_table(), bootstrap.recovery_table(), bootstrap.clock().now()
+    view, record = table.view(), records.read_recovery(step.cluster_id)
+    tried = [remedy for remedy in record.remedies if remedy.at >= step.began_at]
+    if record.lease.holder == step.execution_arn:
+        record = record.failed(view.applied.config.recovery.hold_down_seconds, now)
+        records.write_recovery(record)
+    announcement = recovery_announcements.not_recovered(
+        step, tried, record.not_before, serves=recovery_start.serves(view, step.cluster_id)
+    )
+    told = telling.tell(
+        announcement,
+        incident_id=step.incident_id,
+        scope_id=step.scope_id,
+        failed_cluster_id=step.cluster_id,
+        incidents=table,
+        messenger=bootstrap.messenger(),
+        switches=bootstrap.region_table(),
+        now=now,
+    )
+    return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

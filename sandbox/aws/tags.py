@@ -1,0 +1,52 @@
+"""The condition keys that the tags of a resource make, for the resources that the template narrows by tag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moto.autoscaling.models import autoscaling_backends
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_OWN_KEYS: Final = {"ec2": "ssm:resourceTag", "autoscaling": "autoscaling:ResourceTag"}
+"""What a service calls a tag beside `aws:ResourceTag`. Of an instance Systems Manager asks."""
+
+
+def tag_conditions(arn: str) -> dict[str, str]:
+    """An instance's, a target group's or an Auto Scaling group's tags, under every name; nothing of other resources."""
+    _, _, service, region, account, name = arn.split(":", 5) if arn.count(":") >= 5 else [""] * 6
+    if service not in _TAGS:
+        return {}
+    keys = [key for key in ("aws:ResourceTag", _OWN_KEYS.get(service)) if key]
+    return {f"{key}/{tag}": value for tag, value in _TAGS[service](account, region, name).items() for key in keys}
+
+
+def _of_instance(account: str, region: str, name: str) -> Mapping[str, str]:
+    if not name.startswith("instance/"):
+        return {}
+    instance = ec2_backends[account][region].get_instance_by_id(name.removeprefix("instance/"))
+    return {} if instance is None else {tag["key"]: tag["value"] for tag in instance.get_tags()}
+
+
+def _of_target_group(account: str, region: str, name: str) -> Mapping[str, str]:
+    if not name.startswith("targetgroup/"):
+        return {}
+    backend = elbv2_backends[account][region]
+    arn = next((arn for arn in backend.target_groups if arn.endswith(f":{name}")), None)
+    tags = backend.tagging_service.list_tags_for_resource(arn)["Tags"] if arn else []
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def _of_group(account: str, region: str, name: str) -> Mapping[str, str]:
+    group = autoscaling_backends[account][region].autoscaling_groups.get(name.rpartition("autoScalingGroupName/")[2])
+    return {} if group is None else {str(tag["Key"]): str(tag["Value"]) for tag in group.tags}
+
+
+_TAGS: Final[Mapping[str, Callable[[str, str, str], Mapping[str, str]]]] = {
+    "ec2": _of_instance,
+    "elasticloadbalancing": _of_target_group,
+    "autoscaling": _of_group,
+}

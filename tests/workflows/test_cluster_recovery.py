@@ -1,0 +1,209 @@
+"""`cluster_recovery` as it deploys: our documents run on nodes, Auto Scaling replaces them, and the role comes last."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox.control import Message
+from sandbox.fleet import shell as shells
+from sandbox.fleet.nodes import Node
+from sandbox.plan import PLANS
+from sandbox.region import SandboxRegion
+from sandbox.world import Sandbox
+from standfast.fleet import Role
+from standfast.xids import Action
+
+REGION = "us-east-1"
+PRIMARY, STANDBY = PLANS[REGION].primary, PLANS[REGION].standby
+PATIENCE = 180.0
+
+
+@pytest.fixture(autouse=True)
+def quick(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Boots take no time, and an engine that does not answer soon will not answer at all."""
+    monkeypatch.setattr(shells, "BOOT_SECONDS", 0.1)
+    sandbox.apply_config(recovery={"automatic": False, "start_seconds": 12}, failover={"drain_seconds": 2})
+    yield
+    sandbox.apply_config()
+
+
+def recover(region: SandboxRegion, cluster_id: str = PRIMARY, **more: object) -> dict[str, Any]:
+    """Start it as from the console, and wait for its end."""
+    payload = {"scope_id": REGION, "cluster_id": cluster_id, "reason": "a test has it mended", **more}
+    return region.wait_for_end(begin(region, payload), PATIENCE)
+
+
+def begin(region: SandboxRegion, payload: Mapping[str, object]) -> str:
+    answer = region.client("stepfunctions").start_execution(
+        stateMachineArn=region.outputs["ClusterRecoveryArn"], input=json.dumps(payload)
+    )
+    return str(answer["executionArn"])
+
+
+def visited(region: SandboxRegion, execution: Mapping[str, Any]) -> list[str]:
+    history = region.client("stepfunctions").get_execution_history(
+        executionArn=execution["executionArn"], maxResults=1000
+    )
+    return [
+        event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
+    ]
+
+
+def record(region: SandboxRegion, cluster_id: str = PRIMARY) -> Any:
+    from standfast.aws.recovery_table import RecoveryTable
+
+    return RecoveryTable(region.outputs["ClusterTableName"], REGION, region.client("dynamodb")).read_recovery(
+        cluster_id
+    )
+
+
+def rungs(region: SandboxRegion, since: float) -> list[tuple[str, Action]]:
+    return [(each.instance_id, each.rung) for each in record(region).remedies if each.at >= since]
+
+
+def targets(region: SandboxRegion, cluster_id: str = PRIMARY) -> set[str]:
+    found = region.client("elbv2").describe_target_health(TargetGroupArn=region.groups[cluster_id])
+    return {each["Target"]["Id"] for each in found["TargetHealthDescriptions"]}
+
+
+def told(region: SandboxRegion, since: int) -> list[Message]:
+    return [message for message in region.messages()[since:] if "mended" in message.subject]
+
+
+def node_of(region: SandboxRegion, number: int = 0) -> Node:
+    return region.nodes.nodes(PRIMARY)[number]
+
+
+def test_one_dead_replica_is_restarted_out_of_traffic_and_brought_back(region: SandboxRegion) -> None:
+    since, before, heard = time.time(), region.view().scope, len(region.messages())
+    sick = node_of(region)
+    sick.replica.kill()
+    execution = recover(region)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    order = visited(region, execution)
+    assert order.index("TakeOut") < order.index("ApplyRemedy") < order.index("BringBack") < order.index("Readmit")
+    assert rungs(region, since) == [(sick.instance_id, Action.RESTART_ENGINE)]
+    assert sick.replica.alive
+    assert targets(region) == {node.instance_id for node in region.nodes.nodes(PRIMARY)}
+    assert region.view().scope == before  # neither weights nor roles, and nobody took the lease
+    assert record(region).lease.holder is None
+    (notice,) = told(region, heard)
+    assert (notice.topic, notice.subject) == ("notice", f"{REGION}: {PRIMARY} is mended")
+    assert f"restart engine on {sick.instance_id}: no answer" in notice.text
+
+
+def test_a_fault_that_only_a_replacement_mends_gets_one_and_the_new_node_serves(region: SandboxRegion) -> None:
+    since, sick = time.time(), node_of(region)
+    sick.shell.fail_remapping(0)
+    execution = recover(region)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    assert rungs(region, since) == [(sick.instance_id, Action.REPLACE)]
+    ids = {node.instance_id for node in region.nodes.nodes(PRIMARY)}
+    assert len(ids) == 4
+    assert sick.instance_id not in ids
+    assert targets(region) == ids
+    region.invoke("discover-replicas", {})
+
+
+def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby(region: SandboxRegion) -> None:
+    since, (first, second, *_) = time.time(), region.nodes.nodes(PRIMARY)
+    payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
+    region.wait_for_end(region.start_execution(payload))
+    with first.shell.ills.stubborn(Action.REBOOT):
+        first.shell.add_xid(95, "Uncontained ECC error")
+    second.replica.kill()
+    execution = recover(region)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    assert sorted(rungs(region, since)) == sorted(
+        [
+            (first.instance_id, Action.RESET_GPU),
+            (second.instance_id, Action.RESTART_ENGINE),
+            (first.instance_id, Action.REBOOT),
+        ]
+    )
+    scope = region.view().scope
+    assert scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
+    assert scope.desired.weights == {PRIMARY: 0, STANDBY: 100}
+    assert scope.lease.holder is None
+
+
+def test_what_no_remedy_mends_stays_quarantined_and_is_paged(region: SandboxRegion) -> None:
+    payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
+    region.wait_for_end(region.start_execution(payload))
+    heard, sick = len(region.messages()), node_of(region)
+    sick.shell.fail_remapping(0)
+    region.nodes.on_new(lambda node: node.shell.fail_remapping(0))  # as with an image that does not fit the hardware
+    try:
+        execution = recover(region)
+    finally:
+        region.nodes.on_new(lambda _: None)
+        for node in region.nodes.nodes():
+            node.shell.clear()
+    assert (execution["status"], execution["error"]) == ("FAILED", "RecoveryDidNotSucceed")
+    assert region.view().scope.desired.roles[PRIMARY] is Role.QUARANTINED
+    assert (record(region).lease.holder, record(region).attempts) == (None, 1)
+    (page,) = told(region, heard)
+    assert (page.topic, page.subject) == ("page", f"{REGION}: {PRIMARY} is not mended")
+    assert "took the place of a node that was replaced, and is sick too" in page.text
+
+
+def test_while_the_switch_says_observe_one_look_is_taken_and_told(region: SandboxRegion) -> None:
+    heard, sick = len(region.messages()), node_of(region)
+    region.invoke("set-switch", {"automation": "observe", "reason": "a test looks on", "set_by": "test"})
+    before = record(region)
+    sick.replica.kill()
+    execution = recover(region)
+    assert execution["status"] == "SUCCEEDED"
+    assert not sick.replica.alive
+    assert record(region) == before
+    (notice,) = [each for each in region.messages()[heard:] if "nothing was changed" in each.subject]
+    assert f"What would have been done: treat: restart engine on {sick.instance_id}" in notice.text
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"cluster_id": "use1-z"}, f"this Region has {PRIMARY}, {STANDBY}"),
+        ({"scope_id": "eu-west-1"}, f"this stack serves {REGION}, not eu-west-1"),
+        ({"node": "i-1"}, "node is not a known field"),
+    ],
+)
+def test_a_wrong_input_is_refused_in_words(region: SandboxRegion, given: dict[str, str], words: str) -> None:
+    execution = recover(region, **given)
+    assert execution["error"] == "RecoveryRefused"
+    assert words in execution["cause"]
+
+
+def test_a_second_recovery_of_a_cluster_is_refused_and_the_switch_off_refuses_all(region: SandboxRegion) -> None:
+    node_of(region).replica.kill()
+    payload = {"scope_id": REGION, "cluster_id": PRIMARY, "reason": "a test has it mended"}
+    first = begin(region, payload)
+    region.wait_for("the first to be in charge", lambda: record(region).lease.holder == first, 20)
+    second = recover(region)
+    assert second["error"] == "RecoveryRefused"
+    assert f"{PRIMARY} is in hand already" in second["cause"]
+    assert region.wait_for_end(first, PATIENCE)["status"] == "SUCCEEDED"
+    region.invoke("set-switch", {"automation": "off", "reason": "a test", "set_by": "test"})
+    assert "the switch is off" in recover(region)["cause"]
+
+
+def test_sick_nodes_and_failed_clusters_are_found_and_a_recovery_begins_once(
+    sandbox: Sandbox, region: SandboxRegion
+) -> None:
+    sandbox.apply_config(recovery={"start_seconds": 12}, failover={"drain_seconds": 2})
+    machine = region.outputs["ClusterRecoveryArn"]
+    known = len(region.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
+    payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
+    failover = region.wait_for_end(region.start_execution(payload))
+    started = json.loads(failover["output"])["recovery"]["execution_arn"]
+    assert ":standfast-cluster-recovery:" in started
+    region.invoke("begin-recoveries", {})
+    assert region.wait_for_end(started, PATIENCE)["status"] == "SUCCEEDED"
+    executions = region.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+    assert len(executions) == known + 1
+    assert region.view().scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
