@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NAME: Final = "failover-fault"
 TASKS: Final = (
     "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "CheckDrain",
-    "Quarantine", "ReleaseLease", "Announce", "GiveUp",
+    "Quarantine", "StartRecovery", "ReleaseLease", "Announce", "GiveUp",
 )  # fmt: skip
 PASSING_CALLS: Final = 3
 """The SDK tries three times; what it cannot get over is left to the state machine."""

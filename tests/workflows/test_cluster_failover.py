@@ -118,6 +118,7 @@ ENDS = {
     "RecordRoles": ("FAILED", "FailoverDidNotSucceed", True),
     "CheckDrain": ("SUCCEEDED", None, True),
     "Quarantine": ("FAILED", "FailoverDidNotSucceed", True),
+    "StartRecovery": ("SUCCEEDED", None, True),
     "ReleaseLease": ("FAILED", "FailoverDidNotSucceed", True),
     "Announce": ("FAILED", "NobodyWasTold", True),
 }

@@ -1,4 +1,7 @@
-"""`cluster_recovery` as it deploys: our documents run on nodes, Auto Scaling replaces them, and the role comes last."""
+"""`cluster_recovery` as it deploys: our documents run on nodes, Auto Scaling replaces them, and the role comes last.
+
+Which way it goes is in tests/unit/test_recovery_machine.py. Here it is what AWS, the nodes and the roles make of it.
+"""
 
 from __future__ import annotations
 
@@ -130,66 +133,6 @@ def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby
     assert scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
     assert scope.desired.weights == {PRIMARY: 0, STANDBY: 100}
     assert scope.lease.holder is None
-
-
-def test_what_no_remedy_mends_stays_quarantined_and_is_paged(region: SandboxRegion) -> None:
-    payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
-    region.wait_for_end(region.start_execution(payload))
-    heard, sick = len(region.messages()), node_of(region)
-    sick.shell.fail_remapping(0)
-    region.nodes.on_new(lambda node: node.shell.fail_remapping(0))  # as with an image that does not fit the hardware
-    try:
-        execution = recover(region)
-    finally:
-        region.nodes.on_new(lambda _: None)
-        for node in region.nodes.nodes():
-            node.shell.clear()
-    assert (execution["status"], execution["error"]) == ("FAILED", "RecoveryDidNotSucceed")
-    assert region.view().scope.desired.roles[PRIMARY] is Role.QUARANTINED
-    assert (record(region).lease.holder, record(region).attempts) == (None, 1)
-    (page,) = told(region, heard)
-    assert (page.topic, page.subject) == ("page", f"{REGION}: {PRIMARY} is not mended")
-    assert "took the place of a node that was replaced, and is sick too" in page.text
-
-
-def test_while_the_switch_says_observe_one_look_is_taken_and_told(region: SandboxRegion) -> None:
-    heard, sick = len(region.messages()), node_of(region)
-    region.invoke("set-switch", {"automation": "observe", "reason": "a test looks on", "set_by": "test"})
-    before = record(region)
-    sick.replica.kill()
-    execution = recover(region)
-    assert execution["status"] == "SUCCEEDED"
-    assert not sick.replica.alive
-    assert record(region) == before
-    (notice,) = [each for each in region.messages()[heard:] if "nothing was changed" in each.subject]
-    assert f"What would have been done: treat: restart engine on {sick.instance_id}" in notice.text
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"cluster_id": "use1-z"}, f"this Region has {PRIMARY}, {STANDBY}"),
-        ({"scope_id": "eu-west-1"}, f"this stack serves {REGION}, not eu-west-1"),
-        ({"node": "i-1"}, "node is not a known field"),
-    ],
-)
-def test_a_wrong_input_is_refused_in_words(region: SandboxRegion, given: dict[str, str], words: str) -> None:
-    execution = recover(region, **given)
-    assert execution["error"] == "RecoveryRefused"
-    assert words in execution["cause"]
-
-
-def test_a_second_recovery_of_a_cluster_is_refused_and_the_switch_off_refuses_all(region: SandboxRegion) -> None:
-    node_of(region).replica.kill()
-    payload = {"scope_id": REGION, "cluster_id": PRIMARY, "reason": "a test has it mended"}
-    first = begin(region, payload)
-    region.wait_for("the first to be in charge", lambda: record(region).lease.holder == first, 20)
-    second = recover(region)
-    assert second["error"] == "RecoveryRefused"
-    assert f"{PRIMARY} is in hand already" in second["cause"]
-    assert region.wait_for_end(first, PATIENCE)["status"] == "SUCCEEDED"
-    region.invoke("set-switch", {"automation": "off", "reason": "a test", "set_by": "test"})
-    assert "the switch is off" in recover(region)["cause"]
 
 
 def test_sick_nodes_and_failed_clusters_are_found_and_a_recovery_begins_once(

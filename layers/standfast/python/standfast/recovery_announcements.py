@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
+from standfast.recovery import RecoveryAction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,9 @@ def not_recovered(
 ) -> Announcement:
     """A recovery that did not succeed."""
     cluster_id = step.cluster_id
-    why = cause_in_words(step.error) if step.error else step.decision.reason if step.decision else "nobody knows why"
+    caught = cause_in_words(step.error) if step.error else ""
+    given_up = step.decision is not None and step.decision.action == RecoveryAction.GIVE_UP
+    why = step.decision.reason if step.decision and given_up else caught or "nobody knows why"
     stays = (
         f"{cluster_id} goes on with the nodes that are well."
         if serves
@@ -69,6 +72,7 @@ def not_recovered(
         f"What was wrong: {step.reason}",
         *_tried(remedies, "Nothing was done"),
         f"It is not mended: {why}",
+        *([f"On the way: {caught}"] if given_up and caught else []),
         stays,
         "What is left to do:",
         *(f"{number}. {text}" for number, text in enumerate(steps, 1)),
@@ -76,7 +80,7 @@ def not_recovered(
     ]
     subject = f"{step.scope_id}: {cluster_id} is not mended"
     urgency = Urgency.NOTICE if serves else Urgency.PAGE
-    outcome = f"not recovered: {step.error.error if step.error else why}"[:200]
+    outcome = f"not recovered: {step.error.error if step.error and not given_up else why}"[:200]
     return Announcement(urgency, subject, "\n".join(lines), "RecoveryFailed", outcome)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from standfast.recovery import Remedy  # noqa: TC001 - pydantic reads `Applied` as a part of a step's answer
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from standfast.lease import HolderState
-    from standfast.recovery import Remedy
     from standfast.recovery_record import RecoveryRecord
 
 

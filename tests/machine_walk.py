@@ -1,0 +1,114 @@
+"""Walks a state machine's definition with the template's own handlers, in this process: as far as our machines go.
+
+JSONPath of names only. A Task's Retry is not played: a handler that raises goes straight to its Catch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from tests.template import documents
+
+MOST_STATES = 3000
+
+
+@dataclass
+class Context:
+    """What handlers ask of Lambda's context."""
+
+    aws_request_id: str = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 14_000
+
+
+@dataclass
+class Walk:
+    """One execution. `instead` gives some tasks another handler; `wait` is called with the seconds of each Wait."""
+
+    machine: str
+    execution_arn: str
+    wait: Callable[[float], None]
+    instead: Mapping[str, Callable[[dict[str, Any]], Any]] = field(default_factory=dict)
+    visited: list[str] = field(default_factory=list)
+    error: str = ""
+    cause: str = ""
+
+    def run(self, given: dict[str, Any]) -> dict[str, Any]:
+        """From StartAt to its end. `error` and `cause` are those of a Fail; the state as it was then is answered."""
+        document = documents.machine(self.machine)
+        name, data = document["StartAt"], given
+        for _ in range(MOST_STATES):
+            self.visited.append(name)
+            state = document["States"][name]
+            match state["Type"]:
+                case "Succeed":
+                    return data
+                case "Fail":
+                    self.error, self.cause = state["Error"], str(_read(data, state["CausePath"]))
+                    return data
+                case "Choice":
+                    name = next((c["Next"] for c in state["Choices"] if _holds(data, c)), state.get("Default"))
+                    continue
+                case "Wait":
+                    self.wait(state["Seconds"] if "Seconds" in state else _read(data, state["SecondsPath"]))
+                case "Pass":
+                    data = _put(data, state.get("ResultPath", "$"), self._made(state["Parameters"], data))
+                case "Task":
+                    name, data = self._task(name, state, data)
+                    continue
+            name = state["Next"]
+        raise AssertionError(f"{self.machine} does not come to an end: {self.visited[-20:]}")
+
+    def _task(self, name: str, state: documents.Document, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        event = self._made(state["Parameters"], data) if "Parameters" in state else data
+        try:
+            answer = json.loads(json.dumps(self._handler(name)(json.loads(json.dumps(event)))))
+        except Exception as error:
+            for catch in state["Catch"]:
+                if type(error).__name__ in catch["ErrorEquals"]:
+                    cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
+                    caught = {"Error": type(error).__name__, "Cause": cause}
+                    return catch["Next"], _put(data, catch["ResultPath"], caught)
+            raise
+        return state["Next"], _put(data, state["ResultPath"], answer)
+
+    def _handler(self, name: str) -> Callable[[dict[str, Any]], Any]:
+        if name in self.instead:
+            return self.instead[name]
+        handler = documents.source()["Resources"][f"{name}Function"]["Properties"]["Handler"]
+        module, _, attribute = handler.rpartition(".")
+        found = getattr(import_module(module), attribute)
+        return lambda event: found(event, Context())
+
+    def _made(self, parameters: Mapping[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        found = {}
+        for key, value in parameters.items():
+            if value == "$$.Execution.Id":
+                found[key.removesuffix(".$")] = self.execution_arn
+            elif key.endswith(".$"):
+                found[key.removesuffix(".$")] = _read(data, value)
+            else:
+                found[key] = value
+        return found
+
+
+def _read(data: Any, path: str) -> Any:
+    if path.startswith("States.JsonToString("):
+        return json.dumps(_read(data, path.removeprefix("States.JsonToString(").removesuffix(")")))
+    for part in path.removeprefix("$").strip(".").split("."):
+        data = data[part] if part else data
+    return data
+
+
+def _put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    return value if path == "$" else {**data, path.removeprefix("$."): value}
+
+
+def _holds(data: dict[str, Any], choice: Mapping[str, Any]) -> bool:
+    value = _read(data, choice["Variable"])
+    return all(value == choice[key] for key in ("BooleanEquals", "StringEquals") if key in choice)
