@@ -26,17 +26,21 @@ from sandbox.scenarios import (
     busy_not_dead,
     cascade,
     cluster_failover,
+    controller_dies,
     engine_wedged,
     failover_fault,
     false_alarm,
+    flapping,
     gpu_fault,
     gray_failure,
     healthy_traffic,
     lost_metrics,
     monitor_blind,
+    observe_mode,
     overload,
     planned_move,
     restart_fragile,
+    split_brain,
     standby_also_down,
     watcher_dies,
 )
@@ -65,6 +69,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         healthy_traffic,
         planned_move,
         overload,
+        controller_dies,
+        split_brain,
+        flapping,
+        observe_mode,
     )
 }
 TOUR: Final = "tour"
