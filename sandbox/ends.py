@@ -1,7 +1,7 @@
 """Whether what an execution left behind is whole, whatever ended it.
 
 An end is half-way when the lease is held, the rule is not as desired, the roles do not fit the weights, a planned move
-is still noted, traffic is on nothing, or nobody was told.
+is still noted, a cluster still drains, traffic is on nothing, or nobody was told.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def what_is_left(scope: ScopeRecord, actual: Weights, *, told: bool) -> list[str
         found.append("traffic is on nothing")
     if desired.move is not None:
         found.append(f"a planned move from {desired.move.source} to {desired.move.target} is still noted")
+    if (drained := desired.cluster_with(Role.DRAINING)) is not None:
+        found.append(f"{drained} is left draining")
     serving = [cluster_id for cluster_id, weight in desired.weights.items() if weight and cluster_id != SHED]
     if [cluster_id for cluster_id, role in desired.roles.items() if role is Role.ACTIVE] != serving:
         found.append(f"traffic is on {serving}, the roles are {json.dumps(dict(desired.roles))}")

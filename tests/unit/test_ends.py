@@ -33,6 +33,7 @@ def test_a_scope_that_was_never_touched_or_failed_over_is_whole() -> None:
         (record(desired(MOVED)), MOVED, True, f"traffic is on ['{STANDBY}'], the roles are"),
         (record(replace(desired(), move=MOVE)), ALL_AT_HOME, True, "a planned move from use1-a to use1-b"),
         (record(desired({ACTIVE: 90, STANDBY: 10})), {ACTIVE: 90, STANDBY: 10}, True, "the roles are"),
+        (record(desired(MOVED, {**FAILED_OVER, ACTIVE: Role.DRAINING})), MOVED, True, "use1-a is left draining"),
         (record(), ALL_AT_HOME, False, "nobody was told"),
         (record(), {ACTIVE: 0, STANDBY: 0}, True, "traffic is on nothing"),
     ],
