@@ -98,8 +98,8 @@ async def _rounds(reconciler: Reconciler, guard: OverloadGuard, keeper: Incident
     for done in range(rounds):
         began = clock.now()
         recovered = reconciler.recover(began)
-        settled = reconciler.settle(clock.now()) + reconciler.settle_move(clock.now())
-        settled += reconciler.fail_back(clock.now())
+        settled = reconciler.settle(clock.now()) + reconciler.settle_drain(clock.now())
+        settled += reconciler.settle_move(clock.now()) + reconciler.fail_back(clock.now())
         drift, overload = reconciler.verify(clock.now()), guard.look(clock.now())
         found.append(f"{recovered}{settled}; {drift}; {overload}{keeper.look(clock.now())}")
         if done + 1 < rounds:

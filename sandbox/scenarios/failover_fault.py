@@ -5,17 +5,15 @@ speed. A fault that passes (throttle, time-out, a lost response) lasts as long a
 machine's retry meets a service that is well; access denied stays until the execution has ended. GiveUp is reached by
 denying SelectStandby.
 
-An end is half-way when the lease is held, the rule is not as desired, the roles do not fit the weights, traffic is on
-nothing, or nobody was told.
+What counts as half-way, `sandbox.ends` says.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sandbox.scenario import Moment, Report, Scenario
 
@@ -34,8 +32,6 @@ TASKS: Final = (
 PASSING_CALLS: Final = 3
 """The SDK tries three times; what it cannot get over is left to the state machine."""
 LIMIT_SECONDS: Final = 120.0
-SETTLE_SECONDS: Final = 30.0
-"""The reconciler looks every 5 s; it is handed what ended without telling anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ def run(stage: Stage) -> Report:
         "half_way_ends": sum(bool(row.half_way) for row in rows),
         "zero_weight_moments": len(dark),
         "succeeded": sum(row.status == "SUCCEEDED" for row in rows),
-        "table": {f"{row.task} x {row.fault}": "; ".join([row.status, *row.half_way]) for row in rows},
+        "ends": {f"{row.task} x {row.fault}": "; ".join([row.status, *row.half_way]) for row in rows},
     }
     faults = [str(row) for row in rows if row.half_way or not row.met]
     faults += [f"{len(dark)} moments with no weight above zero"] * bool(dark)
@@ -89,6 +85,7 @@ def run(stage: Stage) -> Report:
 
 def _row(region: SandboxRegion, task: str, kind: FaultKind) -> Row:
     from sandbox.aws.faults import FaultKind
+    from sandbox.ends import half_way
 
     told = len(region.messages())
     lasting = kind is FaultKind.ACCESS_DENIED
@@ -105,40 +102,10 @@ def _row(region: SandboxRegion, task: str, kind: FaultKind) -> Row:
             "reason": f"{task} meets: {kind}",
         }
         ended = region.wait_for_end(region.start_execution(payload), LIMIT_SECONDS)
-    found = _half_way(region, told, ended)
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while found and time.monotonic() < deadline:  # the reconciler is handed what ended badly
-        time.sleep(1.0)
-        found = _half_way(region, told, ended)
+    found = half_way(region, told, ended)  # the reconciler is handed what ended badly
     desired = region.view().scope.desired
     roles = {cluster_id: str(held) for cluster_id, held in desired.roles.items()}
     return Row(task, str(kind), fault.met, ended["status"], dict(desired.weights), roles, tuple(found))
-
-
-def _half_way(region: SandboxRegion, told: int, ended: Mapping[str, Any]) -> list[str]:
-    from standfast.fleet import Role
-    from standfast.traffic import shares
-
-    scope = region.view().scope
-    found = []
-    if scope.lease.holder is not None:
-        found.append(f"the lease is held by {scope.lease.holder}")
-    rule = region.client("elbv2").describe_rules(RuleArns=[region.rule_arn])["Rules"][0]
-    groups = {arn: cluster_id for cluster_id, arn in region.groups.items()}
-    actual = {
-        groups.get(each["TargetGroupArn"], "shed"): each["Weight"]
-        for each in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
-    }
-    if dict(shares(actual)) != dict(shares(scope.desired.weights)):
-        found.append(f"the rule is {actual}, wanted is {dict(scope.desired.weights)}")
-    serving = [cluster_id for cluster_id, weight in scope.desired.weights.items() if weight]
-    if [cluster_id for cluster_id, role in scope.desired.roles.items() if role is Role.ACTIVE] != serving:
-        found.append(f"traffic is on {serving}, the roles are {json.dumps(dict(scope.desired.roles))}")
-    pages = [message for message in region.messages()[told:] if message.topic == "page"]
-    refused = ended.get("error") == "FailoverRefused"  # whoever started it by hand sees it, and nothing was changed
-    if not pages and not refused:
-        found.append("nobody was told")
-    return found
 
 
 SCENARIO = Scenario(NAME, "every Task of cluster_failover meets every fault of AWS: none ends half-way", run)

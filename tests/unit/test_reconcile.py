@@ -230,6 +230,37 @@ def test_nothing_is_settled_where_roles_and_weights_agree() -> None:
     assert Place(builders.record(), {ACTIVE: 100, STANDBY: 0}).reconciler.settle(NOW) == ""
 
 
+DRAINING = replace(MOVED, roles={ACTIVE: Role.DRAINING, STANDBY: Role.ACTIVE})
+
+
+def test_a_cluster_that_a_failover_left_draining_is_quarantined_and_no_traffic_moves() -> None:
+    place = Place(builders.record(DRAINING), {ACTIVE: 0, STANDBY: 100})
+    assert place.reconciler.settle_drain(NOW) == f"; {ACTIVE} failed and was left draining; quarantined"
+    record = place.scopes.records[SCOPE]
+    assert record.desired.roles == {ACTIVE: Role.QUARANTINED, STANDBY: Role.ACTIVE}
+    assert (record.desired.weights, record.lease.holder) == ({ACTIVE: 0, STANDBY: 100}, None)
+    assert not place.balancer.writes
+
+
+def test_a_cluster_drains_as_long_as_its_failover_is_at_work() -> None:
+    place = Place(builders.record(DRAINING, builders.lease(4, EXECUTION)), {ACTIVE: 0}, Automation.RUN, EXECUTION)
+    assert place.reconciler.settle_drain(NOW) == ""
+
+
+def test_where_the_switch_says_observe_a_draining_cluster_is_left_and_said() -> None:
+    place = Place(builders.record(DRAINING), {ACTIVE: 0, STANDBY: 100}, Automation.OBSERVE)
+    assert "the switch says observe" in place.reconciler.settle_drain(NOW)
+    assert place.scopes.records[SCOPE].desired == DRAINING
+
+
+def test_a_cluster_that_was_readmitted_meanwhile_is_not_quarantined() -> None:
+    place = Place(builders.record(DRAINING), {ACTIVE: 0, STANDBY: 100})
+    readmitted = replace(DRAINING, roles={ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE})
+    place.scopes.records[SCOPE] = builders.record(readmitted)
+    place.reconciler.settle_drain(NOW)
+    assert place.scopes.records[SCOPE].desired == readmitted
+
+
 MOVE = Move(ACTIVE, STANDBY, {ACTIVE: 100, STANDBY: 0})
 
 

@@ -27,7 +27,8 @@ HOLD_DOWN_LIMIT = 16
 
 
 FAILED = frozenset({Role.DRAINING, Role.QUARANTINED})
-"""Roles of a cluster that failed. *Draining* is left behind by a failover that ended between two of its last steps."""
+"""Roles of a cluster that failed. *Draining* is left behind by a failover that ended between two of its last steps,
+until the reconciler finds it."""
 
 
 class StartAction(StrEnum):
@@ -248,6 +249,11 @@ def roles_after(desired: Desired, failed_cluster_id: str, chosen: str) -> dict[s
     if failed_cluster_id != chosen and roles.get(failed_cluster_id) not in FAILED:
         roles[failed_cluster_id] = Role.DRAINING
     return roles
+
+
+def roles_after_drain(desired: Desired) -> dict[str, Role]:
+    """The roles once nobody drains any more: what drained is quarantined."""
+    return {name: Role.QUARANTINED if role is Role.DRAINING else role for name, role in desired.roles.items()}
 
 
 @dataclass(frozen=True, slots=True)

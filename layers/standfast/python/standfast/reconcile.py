@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from standfast import announcements, failover, lease, move_announcements, move_judgement, planned_move, traffic
 from standfast.errors import ConflictError, FencedError, LeaseHeldError
+from standfast.fleet import Role
 from standfast.lease import HolderState, Purpose
 from standfast.move_judgement import SettleAction
 from standfast.telling import tell
@@ -109,6 +110,36 @@ class Reconciler:
             self._let_go(held.token)
         self._tell(announcements.settled(self.scope_id, left), f"settled-v{view.scope.desired.version}", now)
         return f"; {moved}; recorded"
+
+    def settle_drain(self, now: float) -> str:
+        """Quarantine the cluster that a failover left draining when it ended. No traffic moves: it has none."""
+        view = self.views.view()
+        desired = view.scope.desired
+        drained = desired.cluster_with(Role.DRAINING)
+        if drained is None or desired.weights.get(drained) or view.scope.lease.holder is not None:
+            return ""
+        found = f"{drained} failed and was left draining"
+        if why_not := self.switches.read_brake().why_not(self.scope_id, drained):
+            return f"; {found}; {why_not}"
+        holder = lease.step_holder("reconcile", f"v{desired.version}", now + STEP_SECONDS)
+        try:
+            held = lease.take(self.scope_id, lease.Claim(holder, Purpose.ROLLOUT), self.scopes, self.executions, now)
+        except (LeaseHeldError, ConflictError) as error:
+            return f"; {found}; {error}"
+        try:
+            traffic.record_roles(
+                self.scope_id,
+                failover.roles_after_drain,
+                self.scopes,
+                token=held.token,
+                reason=f"a failover ended before it put {drained} into quarantine",
+                now=now,
+            )
+        except (ConflictError, FencedError) as error:
+            return f"; {found}; somebody else was first: {error}"
+        finally:
+            self._let_go(held.token)
+        return f"; {found}; quarantined"
 
     def settle_move(self, now: float) -> str:
         """Finish or undo a planned move that nobody is at work on any more: its execution was stopped, or lost it."""
