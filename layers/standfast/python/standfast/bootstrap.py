@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Metrics,
         Prober,
         Secrets,
+        TargetHealth,
         TrafficMetrics,
     )
 
@@ -40,7 +41,7 @@ def settings() -> Settings:
 
 @cache
 def cluster_table() -> ClusterTable:
-    """ScopeStore, ConfigStore, EvidenceStore, CheckStore, GoldenStore, WatchStore and IncidentStore of this Region."""
+    """All stores of this Region but FaultStore."""
     from standfast.aws.cluster_table import ClusterTable
 
     return ClusterTable(settings().table, settings().region)
@@ -68,6 +69,14 @@ def load_balancer() -> LoadBalancer:
     from standfast.aws.load_balancer import WeightedRule
 
     return WeightedRule()
+
+
+@cache
+def target_health() -> TargetHealth:
+    """What the load balancer thinks of its targets."""
+    from standfast.aws.load_balancer import TargetStates
+
+    return TargetStates()
 
 
 @cache

@@ -45,6 +45,18 @@ class Table:
             )
             return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
+    def _newest(self, partition: str, prefix: str, most: int) -> list[dict[str, Any]]:
+        """The last items whose names begin so, the last name first. Perhaps a moment old."""
+        with translated(f"Query {partition}"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+                ExpressionAttributeValues={":pk": encode(partition), ":prefix": encode(prefix)},
+                ScanIndexForward=False,
+                PaginationConfig={"MaxItems": most, "PageSize": most},
+            )
+            return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
+
     def _put(self, partition: str, name: str, item: Mapping[str, object]) -> None:
         with translated(f"PutItem {name}"):
             self._client.put_item(TableName=self._table, Item={**encode_item(item), **self._key(partition, name)})
