@@ -125,6 +125,7 @@ class SandboxRegion(ControlStack):
         load_balancing.on_change(self._follow, region=self.name)
         self._follow(load_balancing.snapshot(self.name))
         self.cloud.monitoring.watch_entry(self.name, self.entry["LoadBalancerArn"], self.door)
+        self.cloud.monitoring.watch_nodes(self.name, self.nodes.nodes)
 
     def start_load(self, plan: Plan | None = None) -> Load:
         """Clients from now on, in place of those before."""

@@ -15,7 +15,7 @@ from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.incidents import Incident
 from standfast.lease import HolderState, Lease, released
 from standfast.ports import Clock
-from standfast.stores import AppliedConfig, ScopeRecord, Sight, Told, View
+from standfast.stores import AppliedConfig, HealthChange, ScopeRecord, Sight, Told, View
 from standfast.traffic import Desired, Weights
 
 
@@ -124,13 +124,17 @@ class FakeLoadBalancer:
 
 
 class FakeClusterTable:
-    """ConfigStore, EvidenceStore, WatchStore and IncidentStore over one View. Scope writes go to a FakeScopeStore."""
+    """ConfigStore, EvidenceStore, WatchStore, HistoryStore and IncidentStore over one View.
+
+    Scope writes go to a FakeScopeStore.
+    """
 
     def __init__(self, known: View) -> None:
         self.known = known
         self.generation = known.relay
         self.incidents: dict[str, Told] = {}
         self.acknowledged: set[str] = set()
+        self.history: dict[tuple[str, float], HealthChange] = {}
         self.written: list[Assessment] = []
         self.faults = Faults()
 
@@ -175,6 +179,15 @@ class FakeClusterTable:
             raise ConflictError(f"the FleetConfig is no longer at version {seen_version}")
         self.known = replace(self.known, applied=AppliedConfig(seen_version + 1, config))
         return self.known.applied
+
+    def write_change(self, change: HealthChange) -> None:
+        self.faults.check("write_change")
+        self.history[change.cluster_id, change.at] = change
+
+    def changes(self, cluster_id: str, most: int) -> Sequence[HealthChange]:
+        self.faults.check("changes")
+        found = [change for (of, _), change in sorted(self.history.items(), reverse=True) if of == cluster_id]
+        return found[:most]
 
     def outcome(self, incident_id: str, *, since: float) -> str | None:
         self.faults.check("outcome")
@@ -289,13 +302,15 @@ class FakeMessenger:
 
 
 class FakeMetrics:
-    """Remembers every figure: (moment, cluster id or empty, metrics, resolution)."""
+    """Remembers every figure: (moment, cluster id or check or empty, metrics, resolution)."""
 
     def __init__(self) -> None:
         self.put_at: list[tuple[float, str, Mapping[str, float], int]] = []
 
-    def put(self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", resolution: int = 60) -> None:
-        self.put_at.append((now, cluster_id, dict(metrics), resolution))
+    def put(
+        self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", check: str = "", resolution: int = 60
+    ) -> None:
+        self.put_at.append((now, cluster_id or check, dict(metrics), resolution))
 
     def values(self, name: str, cluster_id: str = "") -> list[float]:
         """All values of one metric, in order."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, capacity, checks
+from standfast import bootstrap, capacity, checks, health_figures
 from standfast.assessing import JudgeStep
 from standfast.damping import History
 from standfast.fleet import parse_input
 from standfast.health_news import HealthNews
+
+if TYPE_CHECKING:
+    from standfast.checks import Checked
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -18,21 +21,22 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = table.view()
     config = view.applied.config
     region = config.region(step.scope_id)
-    news = HealthNews(step.scope_id, table, bootstrap.messenger(), bootstrap.region_table(), now)
+    news = HealthNews(step.scope_id, table, table, bootstrap.messenger(), bootstrap.region_table(), now)
     seen = {name: step.of(name, region.cluster(name).replicas) for name in step.cluster_ids}
-    found: dict[str, str] = {}
+    judged: list[Checked] = []
     for cluster_id, evidence in seen.items():
         before = view.checks.get(cluster_id)
         history = before.history if before else History()
         checked = checks.judge(evidence, config.model.canary, config.objectives, now, history)
         table.write_checks(checked, evidence.nodes)
-        bootstrap.metrics().put({"ChecksFailed": checked.failed}, now, cluster_id=cluster_id)
+        judged.append(checked)
         news.of_change(before, checked)
         news.of_nodes(evidence.nodes)
         if cluster_id in step.loads:
             table.write_load(capacity.follow(view.loads.get(cluster_id), cluster_id, step.loads[cluster_id], now))
-        found[cluster_id] = f"{checked.verdict}: {checked.reason}"
     news.of_blindness(
         checks.blindness(list(seen.values())), {name: view.checks[name] for name in seen if name in view.checks}
     )
+    health_figures.publish(judged, bootstrap.metrics(), now)
+    found = {checked.cluster_id: f"{checked.verdict}: {checked.reason}" for checked in judged}
     return {"rounds_left": step.rounds_left - 1, "clusters": found}

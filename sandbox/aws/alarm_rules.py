@@ -8,10 +8,10 @@ an alarm on silence that treats missing data as breaching waits until the whole 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sandbox.aws.alarm_math import Expression, UnsupportedMathError
 from sandbox.aws.metrics import KEPT_SECONDS, Metric, Summary, UnknownStatisticError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 EXTRA_DATAPOINTS: Final = 2
 _MINUTE: Final = 60  # a shorter period makes a high-resolution alarm
 _SHORT_PERIODS: Final = (10, 20, 30)  # PutMetricAlarm, Period
-_FILL: Final = re.compile(r"FILL\(\s*(\w+)\s*,\s*(-?\d+(?:\.\d+)?)\s*\)")
 _TREATMENTS: Final = ("breaching", "notBreaching", "ignore", "missing")
 # Operator -> what breaches, and the words of the reason.
 _COMPARISONS: Final[Mapping[str, tuple[Callable[[float, float], bool], str]]] = {
@@ -39,14 +38,21 @@ class UnsupportedAlarmError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmRule:
-    """What an alarm watches and when it alarms. `fill`: what stands for a missing datapoint before it is judged."""
+class Watched:
+    """One metric that an alarm reads."""
 
     metric: Metric
     statistic: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRule:
+    """What an alarm watches, by id, and when it alarms. `expression` None: it watches its one metric as it is."""
+
+    watched: Mapping[str, Watched]
     period: int
-    unit: str | None
-    fill: float | None
+    expression: Expression | None
     evaluation_periods: int
     datapoints_to_alarm: int
     threshold: float
@@ -82,14 +88,17 @@ def rule_of(alarm: Any) -> AlarmRule:
         raise UnsupportedAlarmError(f"{alarm.name}: the sandbox does not know {comparison} with missing data {missing}")
     if not all(action.startswith("arn:aws:sns:") for action in actions(alarm)):
         raise UnsupportedAlarmError(f"{alarm.name}: the sandbox knows no actions but SNS topics: {actions(alarm)}")
-    watched = _expression(alarm) if alarm.metric_data_queries else _one_metric(alarm)
+    watched, period, expression = _several(alarm) if alarm.metric_data_queries else _one_metric(alarm)
     try:
-        Summary.of({0.0: 1.0}).statistic(str(watched["statistic"]))
+        for each in watched.values():
+            Summary.of({0.0: 1.0}).statistic(each.statistic)
     except UnknownStatisticError as error:
         raise UnsupportedAlarmError(f"{alarm.name}: {error}") from error
     periods = int(alarm.evaluation_periods)
     rule = AlarmRule(
-        **watched,
+        watched=watched,
+        period=period,
+        expression=expression,
         evaluation_periods=periods,
         datapoints_to_alarm=int(alarm.datapoints_to_alarm or periods),
         threshold=float(alarm.threshold),
@@ -108,34 +117,44 @@ def actions(alarm: Any) -> list[str]:
     return [*(alarm.alarm_actions or ()), *(alarm.ok_actions or ()), *(alarm.insufficient_data_actions or ())]
 
 
-def _one_metric(alarm: Any) -> dict[str, Any]:
-    return {
-        "metric": Metric.of(alarm.namespace, alarm.metric_name, {each.name: each.value for each in alarm.dimensions}),
-        "statistic": alarm.statistic or alarm.extended_statistic,
-        "period": int(alarm.period),
-        "unit": alarm.unit,
-        "fill": None,
-    }
+def _one_metric(alarm: Any) -> tuple[dict[str, Watched], int, None]:
+    metric = Metric.of(alarm.namespace, alarm.metric_name, {each.name: each.value for each in alarm.dimensions})
+    return (
+        {"m1": Watched(metric, str(alarm.statistic or alarm.extended_statistic), alarm.unit)},
+        int(alarm.period),
+        None,
+    )
 
 
-def _expression(alarm: Any) -> dict[str, Any]:
-    """One metric, or `FILL(<its id>, <number>)` over it. The one that is returned is watched."""
+def _several(alarm: Any) -> tuple[dict[str, Watched], int, Expression | None]:
+    """The one query that is returned: a metric, or math over metrics of one period."""
     queries = {query.id: query for query in alarm.metric_data_queries}
     returned = [query for query in queries.values() if query.return_data is not False]
-    found = _FILL.fullmatch(returned[0].expression or "") if len(returned) == 1 else None
-    query = queries.get(found[1]) if found else returned[0] if len(returned) == 1 else None
-    if query is None or query.metric_stat is None:
-        said = [query.expression for query in queries.values()]
-        raise UnsupportedAlarmError(f"{alarm.name}: the sandbox knows FILL(<id>, <number>) and no other math: {said}")
-    stat = query.metric_stat
-    dimensions = {each.name: each.value for each in stat.metric.dimensions}
-    return {
-        "metric": Metric.of(stat.metric.namespace, stat.metric.metric_name, dimensions),
-        "statistic": stat.stat,
-        "period": int(stat.period),
-        "unit": stat.unit,
-        "fill": float(found[2]) if found else None,
+    said = [query.expression for query in queries.values()]
+    if len(returned) != 1:
+        raise UnsupportedAlarmError(f"{alarm.name}: an alarm watches one result, not {len(returned)}: {said}")
+    try:
+        expression = Expression(returned[0].expression) if returned[0].expression else None
+    except UnsupportedMathError as error:
+        raise UnsupportedAlarmError(f"{alarm.name}: {error} in {said}") from error
+    names = sorted(expression.names) if expression else [returned[0].id]
+    stats = {name: queries[name].metric_stat for name in names if name in queries and queries[name].metric_stat}
+    periods = {int(stat.period) for stat in stats.values()}
+    if len(stats) < len(names) or len(periods) != 1:
+        raise UnsupportedAlarmError(f"{alarm.name}: math over metrics of one period is what the sandbox knows: {said}")
+    watched = {
+        name: Watched(
+            Metric.of(
+                stat.metric.namespace,
+                stat.metric.metric_name,
+                {each.name: each.value for each in stat.metric.dimensions},
+            ),
+            str(stat.stat),
+            stat.unit,
+        )
+        for name, stat in stats.items()
     }
+    return watched, periods.pop(), expression
 
 
 def judge(rule: AlarmRule, datapoints: Sequence[float | None]) -> Outcome:

@@ -24,7 +24,7 @@ from sandbox.aws.alarm_rules import Outcome, UnsupportedAlarmError, judge, rule_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.aws.alarm_rules import AlarmRule, State
+    from sandbox.aws.alarm_rules import AlarmRule, State, Watched
     from sandbox.aws.metrics import Metrics
 
 # How long after the end of a period it is judged. AWS does not say. Of a minute's period: 40 s in both example events
@@ -101,10 +101,22 @@ class Alarms:
     def _datapoints(self, region: str, rule: AlarmRule, end: float) -> list[float | None]:
         """The whole evaluation range. FILL stands in for missing datapoints of a metric that there ever was."""
         start = end - rule.datapoints * rule.period
-        found = self._metrics.summaries(region, rule.metric, start, end, rule.period, rule.unit)
-        fill = rule.fill if rule.metric in self._metrics.metrics(region) else None
+        series = {name: self._series(region, each, start, end, rule) for name, each in rule.watched.items()}
+        if rule.expression is None:
+            (values,) = series.values()
+            return values
+        known = self._metrics.metrics(region)
+        if any(rule.watched[name].metric not in known for name in rule.expression.filled):
+            return [None] * rule.datapoints
+        return [
+            rule.expression.value({name: values[number] for name, values in series.items()})
+            for number in range(rule.datapoints)
+        ]
+
+    def _series(self, region: str, watched: Watched, start: float, end: float, rule: AlarmRule) -> list[float | None]:
+        found = self._metrics.summaries(region, watched.metric, start, end, rule.period, watched.unit)
         begins = (start + number * rule.period for number in range(rule.datapoints))
-        return [found[begin].statistic(rule.statistic) if begin in found else fill for begin in begins]
+        return [found[begin].statistic(watched.statistic) if begin in found else None for begin in begins]
 
     def _tell(self, transition: Transition, alarm: Any, rule: AlarmRule) -> None:
         region, after = transition.region, transition.after
@@ -177,7 +189,7 @@ def _reason_data(rule: AlarmRule, outcome: Outcome, start: float, now: float) ->
             "version": "1.0",
             "queryDate": _moment(now),
             "startDate": _moment(start),
-            "statistic": rule.statistic,
+            **({} if rule.expression else {"statistic": _first(rule).statistic}),
             "period": rule.period,
             "recentDatapoints": outcome.recent,
             "threshold": rule.threshold,
@@ -196,19 +208,29 @@ def _event_detail(transition: Transition, alarm: Any, rule: AlarmRule) -> dict[s
 
 
 def _event_metrics(rule: AlarmRule) -> list[dict[str, Any]]:
-    metric = {
-        "dimensions": dict(rule.metric.dimensions),
-        "name": rule.metric.name,
-        "namespace": rule.metric.namespace,
-    }
-    watched = {
-        "id": "m1",
-        "metricStat": {"metric": metric, "period": rule.period, "stat": rule.statistic},
-        "returnData": rule.fill is None,
-    }
-    if rule.fill is None:
-        return [watched]
-    return [{"id": "e1", "expression": f"FILL(m1, {rule.fill:g})", "returnData": True}, watched]
+    watched = [
+        {
+            "id": name,
+            "metricStat": {
+                "metric": {
+                    "dimensions": dict(each.metric.dimensions),
+                    "name": each.metric.name,
+                    "namespace": each.metric.namespace,
+                },
+                "period": rule.period,
+                "stat": each.statistic,
+            },
+            "returnData": rule.expression is None,
+        }
+        for name, each in rule.watched.items()
+    ]
+    if rule.expression is None:
+        return watched
+    return [{"id": "e1", "expression": rule.expression.text, "returnData": True}, *watched]
+
+
+def _first(rule: AlarmRule) -> Watched:
+    return next(iter(rule.watched.values()))
 
 
 def _event_state(state: AlarmState) -> dict[str, str]:
@@ -236,12 +258,7 @@ def _message(transition: Transition, alarm: Any, rule: AlarmRule) -> dict[str, A
         "AlarmActions": alarm.alarm_actions or [],
         "InsufficientDataActions": alarm.insufficient_data_actions or [],
         "Trigger": {
-            "MetricName": rule.metric.name,
-            "Namespace": rule.metric.namespace,
-            "StatisticType": "Statistic",
-            "Statistic": rule.statistic.upper(),
-            "Unit": rule.unit,
-            "Dimensions": [{"name": name, "value": value} for name, value in rule.metric.dimensions],
+            **_message_metric(rule),
             "Period": rule.period,
             "EvaluationPeriods": rule.evaluation_periods,
             "DatapointsToAlarm": rule.datapoints_to_alarm,
@@ -249,6 +266,21 @@ def _message(transition: Transition, alarm: Any, rule: AlarmRule) -> dict[str, A
             "Threshold": rule.threshold,
             "TreatMissingData": rule.missing,
         },
+    }
+
+
+def _message_metric(rule: AlarmRule) -> dict[str, Any]:
+    """SNS's Trigger of an alarm on math holds its queries, as the event does, and no statistic."""
+    if rule.expression is not None:
+        return {"Metrics": _event_metrics(rule)}
+    watched = _first(rule)
+    return {
+        "MetricName": watched.metric.name,
+        "Namespace": watched.metric.namespace,
+        "StatisticType": "Statistic",
+        "Statistic": watched.statistic.upper(),
+        "Unit": watched.unit,
+        "Dimensions": [{"name": name, "value": value} for name, value in watched.metric.dimensions],
     }
 
 

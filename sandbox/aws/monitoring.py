@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sandbox.aws import alarms, metrics_api
+from sandbox.aws.agent_metrics import AgentMetrics
 from sandbox.aws.embedded_metrics import MalformedMetricError, parse
 from sandbox.aws.entry_metrics import PERIOD_SECONDS, EntryMetrics
 from sandbox.aws.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from sandbox.aws.agent_metrics import Node
     from sandbox.aws.entry_metrics import Door
 
 _TICK_SECONDS: Final = 0.25
@@ -46,7 +48,7 @@ class Monitoring:
         self._clock = clock
         self.metrics = Metrics(clock)
         self.alarms = alarms.Alarms(self.metrics)
-        self._entries: list[EntryMetrics] = []
+        self._publishers: list[EntryMetrics | AgentMetrics] = []
         self._malformed: list[MalformedLine] = []
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -77,16 +79,20 @@ class Monitoring:
         entry = EntryMetrics(
             self.metrics, region, load_balancer_arn, door, clock=self._clock, period_seconds=period_seconds
         )
-        self._entries.append(entry)
+        self._publishers.append(entry)
+
+    def watch_nodes(self, region: str, nodes: Callable[[], Iterable[Node]]) -> None:
+        """Publish from now on what the CloudWatch agents of a Region's nodes tell of their GPUs."""
+        self._publishers.append(AgentMetrics(self.metrics, region, nodes, clock=self._clock))
 
     def tick(self) -> None:
         """Do what is due: first publish, then evaluate. A front door that does not answer publishes nothing."""
         now = self._clock()
-        for entry in tuple(self._entries):
+        for each in tuple(self._publishers):
             try:
-                entry.publish_when_due(now)
+                each.publish_when_due(now)
             except (OSError, TimeoutError) as error:
-                logger.warning("a front door does not answer: %s", error)
+                logger.warning("nothing is published, a front door or a node does not answer: %s", error)
         self.alarms.evaluate(now)
 
     def start(self) -> None:

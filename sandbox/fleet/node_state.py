@@ -34,6 +34,12 @@ class NodeState(NodeFiles):
         self.ills = Ills()
         self.reboot()
 
+    def gpus(self) -> list[dict[str, str]] | None:
+        """What nvidia-smi says of each GPU, field -> value with its unit; None when it fails or does not answer."""
+        if any((self._state / name).exists() for name in ("nvidia-smi-hangs", "nvidia-smi-fails")):
+            return None
+        return [{name.partition(" [")[0]: value for name, value in row.items()} for row in self._rows()]
+
     # Faults that the kernel tells of
 
     def add_kernel_line(self, text: str, *more: str, at: float | None = None) -> None:

@@ -6,6 +6,7 @@ at once need different ranges: both would want the same addresses.
 
 from __future__ import annotations
 
+import base64
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -24,12 +25,18 @@ CLUSTER_TAG: Final = "standfast:cluster"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One instance, the replica that it runs, and its shell."""
+    """One instance, the replica that it runs, and its shell. `group` is its Auto Scaling group."""
 
     instance_id: str
     cluster_id: str
     replica: Replica
     shell: NodeShell
+    group: str = ""
+    user_data: str = ""
+
+    def gpus(self) -> list[dict[str, str]] | None:
+        """What nvidia-smi says of each GPU; None when it does not answer."""
+        return self.shell.gpus()
 
 
 class Nodes:
@@ -171,7 +178,15 @@ class Nodes:
             log=log,
             name=f"{cluster_id} {instance_id}",
         )
-        return Node(instance_id, cluster_id, replica, self._shell(instance, replica))
+        group = tags.get("aws:autoscaling:groupName", "")
+        return Node(
+            instance_id, cluster_id, replica, self._shell(instance, replica), group, self._user_data(instance_id)
+        )
+
+    def _user_data(self, instance_id: str) -> str:
+        """The script of the instance's first boot."""
+        found = self._ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+        return base64.b64decode(found["UserData"].get("Value", "")).decode()
 
     def _shell(self, instance: Mapping[str, Any], replica: Replica) -> NodeShell:
         types = self._ec2.describe_instance_types(InstanceTypes=[instance["InstanceType"]])["InstanceTypes"]

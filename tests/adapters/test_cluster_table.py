@@ -31,7 +31,7 @@ from standfast.fleet import Role
 from standfast.golden import Golden
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
-from standfast.stores import GoldenAnswers, Told
+from standfast.stores import GoldenAnswers, HealthChange, Told
 from standfast.traffic import Move
 from tests.builders import (
     ACTIVE,
@@ -520,3 +520,32 @@ def test_a_load_is_read_back_and_an_older_one_replaces_nothing(table: ClusterTab
     table.write_load(replace(measured, measured_at=NOW - 30, running=()))
     table.write_load(Load(STANDBY, NOW, Reading(0)))
     assert table.view().loads == {ACTIVE: measured, STANDBY: Load(STANDBY, NOW, Reading(0))}
+
+
+# HistoryStore
+
+
+def test_changes_are_read_the_newest_first_and_of_one_cluster(table: ClusterTable, client: Any) -> None:
+    for second in range(12):
+        for cluster_id in (ACTIVE, f"{ACTIVE}2"):
+            table.write_change(HealthChange(cluster_id, NOW + second, "healthy", "degraded", f"reason {second}"))
+    found = table.changes(ACTIVE, 3)
+    assert [(change.cluster_id, change.reason) for change in found] == [
+        (ACTIVE, "reason 11"), (ACTIVE, "reason 10"), (ACTIVE, "reason 9")
+    ]  # fmt: skip
+    assert found[0] == HealthChange(ACTIVE, NOW + 11, "healthy", "degraded", "reason 11")
+    (item,) = client.query(
+        TableName=TABLE,
+        Limit=1,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"{SCOPE}#HISTORY"}},
+    )["Items"]
+    assert float(item["expires_at"]["N"]) == NOW + 30 * 86_400
+
+
+def test_a_change_written_twice_is_one(table: ClusterTable) -> None:
+    change = HealthChange(ACTIVE, NOW, "", "healthy", "4 of 4 replicas answered the canary")
+    for _ in range(2):
+        table.write_change(change)
+    assert list(table.changes(ACTIVE, 5)) == [change]
+    assert list(table.changes(STANDBY, 5)) == []

@@ -9,9 +9,10 @@ import pytest
 from botocore.stub import Stubber
 
 from standfast.aws.calls import config
-from standfast.aws.load_balancer import TargetInventory, WeightedRule
+from standfast.aws.load_balancer import TargetInventory, TargetStates, WeightedRule
 from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
 from standfast.fleet import SHED, Entry, ReplicaAddress
+from standfast.targets import Targets
 from tests.builders import ACTIVE, RULE_ARN, STANDBY, target_group_arn
 
 IMAGE = "ami-12c6146b"  # one of moto's
@@ -214,3 +215,53 @@ def test_an_instance_that_ec2_no_longer_knows_is_left_out() -> None:
         found = TargetInventory(elb, ec2).replicas(Entry(RULE_ARN, {ACTIVE: arn}))
     both = [ReplicaAddress(f"i-0a:{port}", ACTIVE, f"http://10.0.0.1:{port}") for port in (8000, 8001)]
     assert found == {ACTIVE: both}
+
+
+# TargetHealth
+
+
+def test_what_the_load_balancer_thinks_of_its_targets_now(network: Network) -> None:
+    """moto finds a running instance healthy and a stopped one unused."""
+    arn = network.group("judged", "instance")
+    (one, two) = network.run_instances(2)
+    network.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": each[0], "Port": 8000} for each in (one, two)])
+    entry = Entry(network.rule, {"c": arn, STANDBY: network.groups[STANDBY]})
+    states = TargetStates(network.elb)
+    assert states.targets(entry, ["c", STANDBY]) == {"c": Targets(2), STANDBY: Targets(0)}
+    network.ec2.stop_instances(InstanceIds=[two[0]])
+    found = states.targets(entry, ["c"])["c"]
+    assert found.healthy == 1
+    ((why, replicas),) = found.shunned.items()
+    assert why.startswith("Target.InvalidState: ")
+    assert replicas == (f"{two[0]}:8000",)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "shunned"),
+    [
+        ("unhealthy", "Target.Timeout", True),
+        ("unused", "Target.NotInUse", True),
+        ("initial", "Elb.InitialHealthChecking", False),
+        ("draining", "Target.DeregistrationInProgress", False),
+    ],
+)
+def test_a_target_on_its_way_in_or_out_is_not_shunned(state: str, reason: str, shunned: bool) -> None:
+    client: Any = boto3.client("elbv2", region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t")
+    described = {
+        "Target": {"Id": "i-1", "Port": 8000},
+        "TargetHealth": {"State": state, "Reason": reason, "Description": "as ELB says it"},
+    }
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_target_health", {"TargetHealthDescriptions": [described]})
+        found = TargetStates(client).targets(Entry(RULE_ARN, {ACTIVE: target_group_arn(ACTIVE)}), [ACTIVE])
+    assert found == {ACTIVE: Targets(0, {f"{reason}: as ELB says it": ("i-1:8000",)} if shunned else {})}
+
+
+def test_target_health_that_cannot_be_read_is_an_error_of_ours() -> None:
+    client: Any = boto3.client(
+        "elbv2", region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t", config=config(attempts=1)
+    )
+    with Stubber(client) as stubber:
+        stubber.add_client_error("describe_target_health", "Throttling", "slowly", 400)
+        with pytest.raises(ThrottledError, match="DescribeTargetHealth: Throttling"):
+            TargetStates(client).targets(Entry(RULE_ARN, {ACTIVE: target_group_arn(ACTIVE)}), [ACTIVE])

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox.aws.alarm_rules import AlarmRule, judge
+from sandbox.aws.alarm_rules import AlarmRule, Watched, judge
 from sandbox.aws.metrics import Datum, Metric, Summary
 from sandbox.aws.monitoring import Monitoring
 
@@ -46,11 +46,9 @@ def rule(
     missing: str = "missing", *, datapoints_to_alarm: int = 3, threshold: float = 1, comparison: str = ""
 ) -> AlarmRule:
     return AlarmRule(
-        metric=PASSES,
-        statistic="Sum",
+        watched={"m1": Watched(PASSES, "Sum")},
         period=10,
-        unit=None,
-        fill=None,
+        expression=None,
         evaluation_periods=3,
         datapoints_to_alarm=datapoints_to_alarm,
         threshold=threshold,
@@ -237,6 +235,32 @@ def test_a_metric_that_never_was_is_not_filled(region: Region) -> None:
     )  # fmt: skip
     region.pass_time(60)
     assert region.state == "INSUFFICIENT_DATA"
+
+
+def test_an_alarm_may_reckon_with_several_metrics_and_has_no_datapoint_where_one_is_missing(region: Region) -> None:
+    def query(name: str, metric: str) -> dict[str, Any]:
+        found = {"Namespace": "Standfast", "MetricName": metric, "Dimensions": [{"Name": "Fleet", "Value": "f"}]}
+        return {"Id": name, "ReturnData": False, "MetricStat": {"Metric": found, "Period": 10, "Stat": "Sum"}}
+
+    region.alarm(
+        Namespace=None, MetricName=None, Dimensions=None, Statistic=None, Period=None, EvaluationPeriods=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold", TreatMissingData="missing",
+        Metrics=[
+            query("passes", "Passes"), query("wanted", "Wanted"),
+            {"Id": "short", "Expression": "2 * 1 * wanted - FILL(passes, 0)"},
+        ],
+    )  # fmt: skip
+    wanted = Metric.of("Standfast", "Wanted", {"Fleet": "f"})
+    region.put(6)
+    region.monitoring.metrics.put(REGION, [Datum(wanted, region.now, Summary.of({3.0: 1}), resolution=1)])
+    region.pass_time(16)
+    assert region.state == "OK"  # 6 are wanted, and 6 there
+    region.put(5)  # of the next period nothing is known but this
+    region.pass_time(70)
+    assert region.state == "INSUFFICIENT_DATA"
+    region.monitoring.metrics.put(REGION, [Datum(wanted, region.now, Summary.of({3.0: 1}), resolution=1)])
+    region.pass_time(16)
+    assert region.state == "ALARM"  # 6 are wanted, and none there
 
 
 def test_a_change_of_state_is_an_event_on_the_default_bus_and_a_message_to_the_topic_of_the_state(

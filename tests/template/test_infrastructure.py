@@ -11,7 +11,10 @@ import pytest
 from cfnlint.api import lint_all
 from samtranslator.yaml_helper import yaml_parse
 
+from sandbox.aws.agent_metrics import agent_config
 from standfast.probes.http import SHED_HEADER
+from tests.template import documents
+from tests.template.documents import target
 
 INFRASTRUCTURE = Path(__file__).resolve().parents[2] / "infrastructure"
 
@@ -85,3 +88,47 @@ def test_the_shedding_function_answers_503_with_retry_after_and_an_error_as_open
     assert {int(answer["headers"]["Retry-After"]) for answer in answers} == set(range(seconds, 2 * seconds + 1))
     assert SHED_HEADER in {name.lower() for name in answers[0]["headers"]}
     assert json.loads(answers[0]["body"])["error"]["code"] == "overloaded"
+
+
+def alarms(name: str) -> dict[str, Any]:
+    """Alarm name -> properties, with the parameters' names in place of their values."""
+    return {
+        properties["AlarmName"]["Fn::Sub"]: properties
+        for properties in resources(name).values()
+        if "AlarmName" in properties
+    }
+
+
+def test_every_alarm_of_a_cluster_and_of_an_entry_is_one_that_standfast_listens_to() -> None:
+    """Across stacks by name: a name that no rule knows would go off unheard."""
+    heard = {
+        prefix["prefix"]["Fn::Sub"]
+        for rule in documents.resources("AWS::Events::Rule").values()
+        if target(rule["Targets"][0]["Arn"]) == "Assess"
+        for prefix in rule["EventPattern"].get("detail", {}).get("alarmName", [])
+    }
+    named = [*alarms("gpu-cluster.yaml"), *alarms("regional-entry.yaml")]
+    assert len(named) == 4
+    assert {next((prefix for prefix in heard if name.startswith(prefix)), name) for name in named} == heard
+
+
+def test_a_cluster_of_whose_hosts_most_are_unhealthy_is_looked_at_by_the_failover_too() -> None:
+    (rule,) = [
+        rule["EventPattern"]["detail"]
+        for rule in documents.resources("AWS::Events::Rule").values()
+        if target(rule["Targets"][0]["Arn"]) == "HandleAlarmFunction" and "alarmName" in rule["EventPattern"]["detail"]
+    ]
+    assert rule["alarmName"] == [{"prefix": {"Fn::Sub": "${FleetName}-hosts-"}}]
+    assert rule["state"] == {"value": ["ALARM"]}
+
+
+def test_the_alarm_on_missing_gpus_reckons_with_the_agents_interval() -> None:
+    alarm = alarms("gpu-cluster.yaml")["${FleetName}-gpus-missing-${ClusterId}"]
+    told = alarm["Metrics"][0]["MetricStat"]
+    script = resources("gpu-cluster.yaml")["NodeTemplate"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+    config = agent_config(script.replace("${!", "${"))
+    assert config is not None
+    in_a_period = told["Period"] // config.interval
+    assert alarm["Metrics"][1]["Expression"]["Fn::Sub"].startswith(f"{in_a_period} * ")
+    assert alarm["Threshold"] == in_a_period  # those of one GPU
+    assert told["Metric"]["Namespace"] == config.namespace

@@ -26,6 +26,7 @@ from standfast.fleet import Canary, Objectives
 from standfast.health import Outcome, Verdict
 from standfast.node_health import NOT_ASKED, node_health
 from standfast.node_reports import NodeAnswer
+from standfast.targets import Targets
 from tests.builders import ACTIVE, NOW
 
 WELL = NodeFinding("i-1", Verdict.HEALTHY, "1 GPU answers without a fault")
@@ -289,3 +290,52 @@ def test_a_node_that_cannot_be_asked_is_unknown_and_the_others_count() -> None:
     assert found.nodes[0].reason.startswith("the report of i-1 is cut off")
     assert (found.nodes[1].reason, found.nodes[2].reason) == ("no answer yet", NOT_ASKED.reason)
     assert found.reported_at is None
+
+
+# What the load balancer thinks of its targets
+
+FAILED_CHECKS = "Target.FailedHealthChecks: Health checks failed"
+
+
+def errors_of(targets: Targets | None, **changes: Any) -> tuple[Verdict, str]:
+    checked = judged(replace(GOOD, targets=targets, **changes))
+    (check,) = [check for check in checked.checks if check.name is CheckName.ERRORS]
+    return check.verdict, check.reason
+
+
+def test_a_replica_that_answers_us_and_gets_no_requests_is_a_finding_of_its_own() -> None:
+    verdict, reason = errors_of(Targets(3, {FAILED_CHECKS: ("i-4:8000",)}))
+    assert verdict is Verdict.DEGRADED
+    assert reason == f"the load balancer sends nothing to i-4:8000, which answers our canary ({FAILED_CHECKS})"
+
+
+def test_several_are_counted_and_one_is_named() -> None:
+    _, reason = errors_of(Targets(2, {FAILED_CHECKS: ("i-4:8000",), "Target.Timeout": ("i-2:8000",)}))
+    assert "sends nothing to 2 replicas that answer our canary (i-2:8000: Target.Timeout)" in reason
+
+
+def test_with_no_healthy_target_an_alb_sends_to_all_and_that_is_said() -> None:
+    everyone = tuple(f"i-{number}:8000" for number in range(1, 5))
+    verdict, reason = errors_of(Targets(0, {FAILED_CHECKS: everyone}))
+    assert verdict is Verdict.DEGRADED  # the canaries pass: nobody is dead
+    assert "finds no target healthy and sends to all alike" in reason
+
+
+def test_what_the_canary_finds_dead_too_is_no_second_finding() -> None:
+    dead = one_of_four(outcome=Outcome.REFUSED)
+    assert errors_of(Targets(3, {FAILED_CHECKS: ("i-4:8000",)}), answers=dead)[0] is Verdict.HEALTHY
+
+
+def test_without_canaries_nobody_can_say_that_a_shunned_replica_would_answer() -> None:
+    shunned = Targets(3, {FAILED_CHECKS: ("i-4:8000",)})
+    assert errors_of(shunned, answers=None)[0] is Verdict.HEALTHY
+    assert errors_of(None)[0] is Verdict.HEALTHY
+
+
+def test_it_is_found_with_too_few_requests_and_beside_errors() -> None:
+    shunned = Targets(3, {FAILED_CHECKS: ("i-4:8000",)})
+    assert errors_of(shunned, traffic=None)[0] is Verdict.DEGRADED
+    assert errors_of(shunned, traffic=Traffic(0, 0))[0] is Verdict.DEGRADED
+    verdict, reason = errors_of(shunned, traffic=Traffic(100, 51))
+    assert verdict is Verdict.UNHEALTHY
+    assert reason.startswith("51.0% of 100 requests failed; the load balancer sends nothing to i-4:8000")

@@ -31,3 +31,10 @@ def test_a_cluster_is_a_dimension_of_its_own(capsys: pytest.CaptureFixture[str])
     said = json.loads(capsys.readouterr().out)
     assert said["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Fleet", "Region", "Cluster"]]
     assert said["Cluster"] == "use1-a"
+
+
+def test_a_check_is_a_dimension_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    EmbeddedMetrics("chat", "us-east-1").put({"ClustersFailing": 1}, NOW, check="gpu")
+    said = json.loads(capsys.readouterr().out)
+    assert said["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Fleet", "Region", "Check"]]
+    assert said["Check"] == "gpu"

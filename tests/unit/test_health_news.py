@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from standfast.checks import Check, Checked, CheckName, ClusterEvidence, NodeFinding, NodeHealth, Traffic, blindness
@@ -16,7 +19,8 @@ SILENT = NodeFinding("i-1", Verdict.UNKNOWN, "no answer yet")
 
 def news() -> tuple[HealthNews, FakeMessenger]:
     messenger = FakeMessenger()
-    return HealthNews(SCOPE, FakeClusterTable(view()), messenger, FakeRegionTable(switch()), NOW), messenger
+    table = FakeClusterTable(view())
+    return HealthNews(SCOPE, table, table, messenger, FakeRegionTable(switch()), NOW), messenger
 
 
 def checked(*unknown: CheckName, verdict: Verdict = Verdict.HEALTHY) -> Checked:
@@ -82,3 +86,28 @@ def test_a_change_of_verdict_is_an_event_and_the_same_verdict_is_none() -> None:
     told.of_change(checked(), checked(verdict=Verdict.DEGRADED))
     told.of_change(checked(), checked())
     assert [detail["verdict"] for _, detail in messenger.events] == ["healthy", "degraded"]
+
+
+def test_an_event_says_the_last_changes_so_that_one_who_comes_and_goes_looks_like_it() -> None:
+    told, messenger = news()
+    verdicts = [Verdict.HEALTHY, Verdict.DEGRADED] * 4
+    before: Checked | None = None
+    for second, verdict in enumerate(verdicts):
+        after = replace(checked(verdict=verdict), checked_at=NOW + second)
+        told.of_change(before, after)
+        before = after
+    first, *_, last = [detail for _, detail in messenger.events]
+    assert first["lately"] == []
+    lately: Any = last["lately"]
+    assert [(change["before"], change["verdict"]) for change in lately[:2]] == [
+        ("degraded", "healthy"),
+        ("healthy", "degraded"),
+    ]
+    assert [change["at"] for change in lately] == [NOW + second for second in (6, 5, 4, 3, 2)]
+
+
+def test_a_change_that_is_told_again_is_kept_once() -> None:
+    told, messenger = news()
+    for _ in range(2):
+        told.of_change(None, checked())
+    assert [detail["lately"] for _, detail in messenger.events] == [[], []]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.plan import SandboxError
+from sandbox.aws.metrics import Metric
+from sandbox.plan import FLEET, SandboxError
 from sandbox.region import SandboxRegion
 from standfast.checks import CheckName, NodeFinding
 from standfast.health import Verdict
@@ -100,6 +101,41 @@ def test_without_metrics_errors_are_unknown_and_nothing_moves(region: SandboxReg
     assert "GetMetricData" in found[1]
     assert region.view().checks[region.primary].verdict is Verdict.HEALTHY
     assert dict(region.view().scope.desired.weights) == weights
+
+
+def test_replicas_that_answer_and_get_no_requests_are_found_by_what_the_load_balancer_thinks_now(
+    region: SandboxRegion,
+) -> None:
+    """A health check that asks for a page that is not there: the targets are well, and the load balancer shuns them."""
+    elb, group = region.client("elbv2"), region.groups[region.standby]
+    elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/not-there")
+    try:
+        region.wait_for("the load balancer to shun the standby", lambda: states_of(region, group) == {"unhealthy"}, 90)
+        assert assess(region, cluster_ids=[region.standby])["status"] == "SUCCEEDED"
+        found = verdict(region, region.standby, CheckName.ERRORS)
+    finally:
+        elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/health")
+    assert found[0] is Verdict.DEGRADED
+    assert "finds no target healthy and sends to all alike, also to 2 replicas that answer our canary" in found[1]
+    region.wait_for("the load balancer to be content", lambda: states_of(region, group) == {"healthy"}, 90)
+    assert assess(region, cluster_ids=[region.standby])["status"] == "SUCCEEDED"
+    assert verdict(region, region.standby, CheckName.ERRORS)[0] is not Verdict.DEGRADED
+
+
+def test_a_verdict_is_a_figure_by_cluster_and_by_check(region: SandboxRegion) -> None:
+    assert assess(region)["status"] == "SUCCEEDED"
+    everywhere = {"Fleet": FLEET, "Region": region.name}
+    wanted = [
+        Metric.of("Standfast", "Verdict", {**everywhere, "Cluster": region.primary}),
+        Metric.of("Standfast", "ClustersFailing", {**everywhere, "Check": "gpu"}),
+        Metric.of("Standfast", "ClustersAssessed", everywhere),
+    ]
+    metrics = region.cloud.monitoring.metrics
+    region.wait_for("the figures", lambda: set(wanted) <= set(metrics.metrics(region.name)), 30)
+
+
+def states_of(region: SandboxRegion, group: str) -> set[str]:
+    return {state for (arn, _, _), state in region.door.health().items() if arn == group}
 
 
 def test_golden_answers_are_recorded_from_a_cluster_that_agrees_and_asked_for_afterwards(region: SandboxRegion) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from standfast.capacity import Reading
 from standfast.checks import Answer, ClusterEvidence, NodeHealth, Traffic
+from standfast.targets import Targets
 
 ROUNDS = {"schedule": 2}
 """A scheduled assessment looks twice, half a minute apart: Scheduler is precise to a minute, so that two starts may be
@@ -72,9 +73,10 @@ class NodeEvidence(BaseModel):
 
 
 class TrafficEvidence(BaseModel):
-    """Cluster id -> what the load balancer counted."""
+    """Cluster id -> what the load balancer counted, and what it thinks of its targets now."""
 
     traffic: dict[str, Traffic] | None = None
+    targets: dict[str, Targets] | None = None
     missing: str = ""
 
 
@@ -99,4 +101,5 @@ class JudgeStep(AssessmentPlan):
             nodes=(nodes.nodes or {}).get(cluster_id),
             traffic=(traffic.traffic or {}).get(cluster_id),
             missing={side: why for side, why in missing.items() if why},
+            targets=(traffic.targets or {}).get(cluster_id),
         )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Prober,
         Secrets,
         Signer,
+        TargetHealth,
         TrafficMetrics,
     )
     from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies
@@ -45,7 +46,7 @@ def settings() -> Settings:
 
 @cache
 def cluster_table() -> ClusterTable:
-    """ScopeStore, ConfigStore, EvidenceStore, CheckStore, GoldenStore, WatchStore and IncidentStore of this Region."""
+    """All stores of this Region but FaultStore."""
     from standfast.aws.cluster_table import ClusterTable
 
     return ClusterTable(settings().table, settings().region)
@@ -81,6 +82,14 @@ def load_balancer() -> LoadBalancer:
     from standfast.aws.load_balancer import WeightedRule
 
     return WeightedRule()
+
+
+@cache
+def target_health() -> TargetHealth:
+    """What the load balancer thinks of its targets."""
+    from standfast.aws.load_balancer import TargetStates
+
+    return TargetStates()
 
 
 @cache

@@ -6,7 +6,7 @@
 | model | is the expected model and version loaded, in an engine that is ready? | canaries, the engines' own pages |
 | inference | does the canary come back in time, with the golden first token or finite logprobs? | canaries |
 | latency | are the first token and the next ones in time, and no replica apart from its siblings? | canaries |
-| errors | is the share of 5xx below its limit, over enough requests? | the load balancer's metrics |
+| errors | is the share of 5xx below its limit, and does nobody who answers get no requests? | the load balancer |
 
 Unknown is not unhealthy: evidence that is missing makes its check unknown and moves nothing. The verdict is the worst
 check that is known; it is unknown when inference is, because nobody can then say that the cluster serves.
@@ -23,6 +23,7 @@ from standfast.damping import History, damped
 from standfast.engine import EngineState
 from standfast.health import PASSED, Outcome, Verdict
 from standfast.siblings import find_slow
+from standfast.targets import Targets, find_shunned
 from standfast.xids import Action
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class ClusterEvidence:
     nodes: NodeHealth | None
     traffic: Traffic | None
     missing: Mapping[str, str]
+    targets: Targets | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,19 @@ def _latency(evidence: ClusterEvidence, canary: Canary, objectives: Objectives) 
 
 
 def _errors(evidence: ClusterEvidence, objectives: Objectives) -> Check:
+    """What users see, by the load balancer: how often requests fail, and who gets none though it would answer."""
+    counted = _failed_requests(evidence, objectives)
+    shunned = find_shunned(
+        evidence.targets, {each.replica_id for each in evidence.answers or () if each.outcome in PASSED}
+    )
+    if shunned is None:
+        return counted
+    if counted.verdict in (Verdict.DEGRADED, Verdict.UNHEALTHY):
+        return Check(CheckName.ERRORS, counted.verdict, f"{counted.reason}; {shunned}")
+    return Check(CheckName.ERRORS, Verdict.DEGRADED, shunned)
+
+
+def _failed_requests(evidence: ClusterEvidence, objectives: Objectives) -> Check:
     traffic = evidence.traffic
     if traffic is None:
         return Check(CheckName.ERRORS, Verdict.UNKNOWN, evidence.missing.get("traffic", "nothing was counted"))

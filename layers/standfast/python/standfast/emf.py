@@ -38,7 +38,14 @@ class EmbeddedMetrics:
         self._everywhere = {"Fleet": fleet, "Region": region}
 
     def put(
-        self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", resolution: int = STANDARD_RESOLUTION
+        self,
+        metrics: Mapping[str, float],
+        now: float,
+        *,
+        cluster_id: str = "",
+        check: str = "",
+        resolution: int = STANDARD_RESOLUTION,
     ) -> None:
-        dimensions = {**self._everywhere, **({"Cluster": cluster_id} if cluster_id else {})}
+        narrower = {name: value for name, value in (("Cluster", cluster_id), ("Check", check)) if value}
+        dimensions = {**self._everywhere, **narrower}
         print(line(dimensions, metrics, now, resolution=resolution), flush=True)

@@ -1,12 +1,16 @@
-"""What an assessment tells: changes of a verdict as events, nodes at fault by day, and a page when it sees nothing."""
+"""What an assessment tells: changes of a verdict as events, nodes at fault by day, and a page when it sees nothing.
+
+Changes are kept too, and each event says the last ones: one that comes and goes looks like it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
 
 from standfast import announcements
 from standfast.health import Verdict
+from standfast.stores import HealthChange
 from standfast.telling import tell
 from standfast.xids import Action
 
@@ -16,7 +20,9 @@ if TYPE_CHECKING:
     from standfast.announcements import Announcement
     from standfast.checks import Checked, NodeHealth
     from standfast.ports import Messenger
-    from standfast.stores import IncidentStore, SwitchStore
+    from standfast.stores import HistoryStore, IncidentStore, SwitchStore
+
+LATELY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class HealthNews:
 
     scope_id: str
     incidents: IncidentStore
+    history: HistoryStore
     messenger: Messenger
     switches: SwitchStore
     now: float
@@ -33,13 +40,18 @@ class HealthNews:
         """An event for whoever listens. Nobody is woken: what calls for an act is told by who acts."""
         if before is not None and before.verdict is checked.verdict:
             return
+        was = str(before.verdict) if before else ""
+        change = HealthChange(checked.cluster_id, checked.checked_at, was, str(checked.verdict), checked.reason)
+        self.history.write_change(change)
+        lately = [asdict(each) for each in self.history.changes(checked.cluster_id, LATELY + 1) if each != change]
         detail = {
             "scope_id": self.scope_id,
             "cluster_id": checked.cluster_id,
-            "before": str(before.verdict) if before else "",
+            "before": was,
             "verdict": str(checked.verdict),
             "reason": checked.reason,
             "checks": {str(check.name): str(check.verdict) for check in checked.checks},
+            "lately": lately[:LATELY],
         }
         self.messenger.event("ClusterHealthChanged", detail)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from standfast.fleet import Canary, Entry, ReplicaAddress
     from standfast.health import EndpointProbe
     from standfast.lease import HolderState
+    from standfast.targets import Targets
     from standfast.traffic import Weights
 
 
@@ -36,6 +37,14 @@ class TrafficMetrics(Protocol):
 
     def counted(self, entry: Entry, now: float, seconds: float) -> Mapping[str, Traffic]:
         """Cluster id -> requests and failures over the last `seconds`, in whole minutes that are over."""
+        ...
+
+
+class TargetHealth(Protocol):
+    """What the load balancer itself thinks of its targets at this moment: its metrics are a minute old."""
+
+    def targets(self, entry: Entry, cluster_ids: Sequence[str]) -> Mapping[str, Targets]:
+        """Cluster id -> how many of its targets are healthy, and which get no requests."""
         ...
 
 
@@ -134,9 +143,11 @@ class Secrets(Protocol):
 
 
 class Metrics(Protocol):
-    """Figures for CloudWatch, by fleet and Region, or by cluster too. Never raises; a figure may be lost."""
+    """Figures for CloudWatch, by fleet and Region, or by cluster or check too. Never raises; a figure may be lost."""
 
-    def put(self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", resolution: int = 60) -> None:
+    def put(
+        self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", check: str = "", resolution: int = 60
+    ) -> None:
         """Give the metrics, name -> value, of this moment. `resolution` is 1 or 60 s."""
         ...
 

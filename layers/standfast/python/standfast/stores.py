@@ -187,6 +187,29 @@ class CheckStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class HealthChange:
+    """A cluster's verdict changed. `before` is empty for its first one; `at` in seconds since the epoch."""
+
+    cluster_id: str
+    at: float
+    before: str
+    verdict: str
+    reason: str
+
+
+class HistoryStore(Protocol):
+    """How a cluster's verdict changed, kept for thirty days."""
+
+    def write_change(self, change: HealthChange) -> None:
+        """Keep a change. May be repeated."""
+        ...
+
+    def changes(self, cluster_id: str, most: int) -> Sequence[HealthChange]:
+        """A cluster's last changes, the newest first. Raises CorruptStateError."""
+        ...
+
+
 class FaultStore(Protocol):
     """What is remembered of nodes and GPUs from report to report. Unfenced: the newest report wins."""
 

@@ -10,16 +10,18 @@
 | LOAD#<cluster id> | the load that the last assessment measured, and what was learned of its limits |
 | WATCH | the relay's generations |
 
-Incidents, golden answers and what is remembered of faults have partitions of their own, `<scope>#INCIDENTS`,
-`<scope>#GOLDEN` (by model and version), `<scope>#FAULTS` (fault_table), `<scope>#OPEN` and `#CLOSED`
-(incident_table), so that the watch's query stays small.
+Incidents, golden answers, changes of verdicts and what is remembered of faults have partitions of their own,
+`<scope>#INCIDENTS`, `<scope>#GOLDEN` (by model and version), `<scope>#HISTORY` (by cluster and time, forgotten after
+thirty days), `<scope>#FAULTS` (fault_table), `<scope>#OPEN` and `#CLOSED` (incident_table), so that the watch's query
+stays small.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 import boto3
 
@@ -28,6 +30,7 @@ from standfast.aws.items import encode
 from standfast.aws.records import (
     applied_from_item,
     assessment_from_item,
+    change_from_item,
     checked_from_item,
     golden_from_item,
     load_from_item,
@@ -52,12 +55,14 @@ if TYPE_CHECKING:
     from standfast.golden import Golden
     from standfast.health import Assessment
     from standfast.lease import Lease
-    from standfast.stores import GoldenAnswers
+    from standfast.stores import GoldenAnswers, HealthChange
     from standfast.traffic import Desired
+
+HISTORY_SECONDS: Final = 30 * 86_400
 
 
 class ClusterTable(Table):
-    """ScopeStore, ConfigStore, EvidenceStore, CheckStore, GoldenStore, WatchStore and IncidentStore on DynamoDB."""
+    """All stores of a scope but FaultStore, on DynamoDB."""
 
     def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
         super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=3)))
@@ -252,6 +257,16 @@ class ClusterTable(Table):
             {":generation": generation},
             condition="attribute_not_exists(active) OR active < :generation",
         )
+
+    # HistoryStore
+
+    def write_change(self, change: HealthChange) -> None:
+        item = {**asdict(change), "expires_at": int(change.at + HISTORY_SECONDS)}
+        moment = datetime.fromtimestamp(change.at, UTC).isoformat(timespec="milliseconds")
+        self._put(f"{self._region}#HISTORY", f"{change.cluster_id}#{moment}", item)
+
+    def changes(self, cluster_id: str, most: int) -> Sequence[HealthChange]:
+        return [change_from_item(item) for item in self._newest(f"{self._region}#HISTORY", f"{cluster_id}#", most)]
 
     # IncidentStore
 

@@ -39,7 +39,7 @@ class IncidentTable(Table):
         return [_incident(item) for item in self._query(self._open)]
 
     def closed_incidents(self, most: int) -> Sequence[Incident]:
-        return [_incident(item) for item in self._latest(self._closed, most)]
+        return [_incident(item) for item in self._newest(self._closed, "", most)]
 
     def write_incident(self, incident: Incident) -> None:
         seen, item = incident.version, asdict(replace(incident, version=incident.version + 1))

@@ -1,24 +1,35 @@
-"""LoadBalancer and Inventory on ELBv2 and EC2."""
+"""LoadBalancer, Inventory and TargetHealth on ELBv2 and EC2."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 import boto3
 
 from standfast.aws.calls import config, translated
 from standfast.errors import StandfastError
 from standfast.fleet import ReplicaAddress
+from standfast.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
-    from mypy_boto3_elbv2.type_defs import ActionTypeDef, TargetDescriptionTypeDef, TargetGroupTupleTypeDef
+    from mypy_boto3_elbv2.type_defs import (
+        ActionTypeDef,
+        TargetDescriptionTypeDef,
+        TargetGroupTupleTypeDef,
+        TargetHealthDescriptionTypeDef,
+    )
 
     from standfast.fleet import Entry
     from standfast.traffic import Weights
+
+GROUPS_AT_ONCE: Final = 8
+_SHUNNED: Final = frozenset({"unhealthy", "unused", "unavailable"})
+"""ELB API reference, TargetHealth, State: these get no requests. `initial` and `draining` are on their way."""
 
 
 class WeightedRule:
@@ -77,9 +88,7 @@ class TargetInventory:
         }
 
     def _targets(self, target_group_arn: str) -> list[TargetDescriptionTypeDef]:
-        with translated("DescribeTargetHealth"):
-            answer = self._elb.describe_target_health(TargetGroupArn=target_group_arn)
-        targets = [description["Target"] for description in answer["TargetHealthDescriptions"]]
+        targets = [description["Target"] for description in _described(self._elb, target_group_arn)]
         if any("Port" not in target for target in targets):
             raise StandfastError(f"{target_group_arn} has a target without a port; register instances or addresses")
         return targets
@@ -97,3 +106,33 @@ class TargetInventory:
                         if "PrivateIpAddress" in instance:
                             addresses[instance["InstanceId"]] = instance["PrivateIpAddress"]
         return addresses
+
+
+class TargetStates:
+    """TargetHealth by DescribeTargetHealth: a call a target group, a few at once."""
+
+    def __init__(self, elb: ElasticLoadBalancingv2Client | None = None) -> None:
+        self._elb = elb or boto3.client("elbv2", config=config(attempts=3))
+
+    def targets(self, entry: Entry, cluster_ids: Sequence[str]) -> Mapping[str, Targets]:
+        groups = [entry.target_groups[cluster_id] for cluster_id in cluster_ids]
+        with ThreadPoolExecutor(GROUPS_AT_ONCE) as pool:
+            found = list(pool.map(lambda arn: _states(_described(self._elb, arn)), groups))
+        return dict(zip(cluster_ids, found, strict=True))
+
+
+def _states(descriptions: Sequence[TargetHealthDescriptionTypeDef]) -> Targets:
+    healthy, shunned = 0, dict[str, list[str]]()
+    for description in descriptions:
+        target, health = description["Target"], description["TargetHealth"]
+        state = health.get("State", "")
+        healthy += state == "healthy"
+        if state in _SHUNNED:
+            why = ": ".join(filter(None, (health.get("Reason", state), health.get("Description", ""))))
+            shunned.setdefault(why, []).append(f"{target['Id']}:{target.get('Port', '')}")
+    return Targets(healthy, {why: tuple(replicas) for why, replicas in shunned.items()})
+
+
+def _described(elb: ElasticLoadBalancingv2Client, target_group_arn: str) -> list[TargetHealthDescriptionTypeDef]:
+    with translated("DescribeTargetHealth"):
+        return elb.describe_target_health(TargetGroupArn=target_group_arn)["TargetHealthDescriptions"]

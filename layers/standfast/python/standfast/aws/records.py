@@ -16,7 +16,7 @@ from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
-from standfast.stores import AppliedConfig, ScopeRecord, Sight
+from standfast.stores import AppliedConfig, HealthChange, ScopeRecord, Sight
 from standfast.traffic import Desired, Move
 from standfast.xids import Action
 
@@ -184,6 +184,12 @@ def checked_from_item(item: Mapping[str, Any]) -> Checked:
             checked_at=float(item["checked_at"]),
             history=_history(item.get("history", {})),  # not in items of earlier versions
         )
+
+
+def change_from_item(item: Mapping[str, Any]) -> HealthChange:
+    """A change of a verdict."""
+    with reading(f"HISTORY of {item.get('cluster_id')}"):
+        return HealthChange(item["cluster_id"], float(item["at"]), item["before"], item["verdict"], item["reason"])
 
 
 def _history(item: Mapping[str, Any]) -> History:

@@ -45,17 +45,17 @@ class Table:
             )
             return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
-    def _latest(self, partition: str, most: int) -> list[dict[str, Any]]:
-        """The items with the last names, last first."""
+    def _newest(self, partition: str, prefix: str, most: int) -> list[dict[str, Any]]:
+        """The last items whose names begin so, the last name first. Perhaps a moment old."""
         with translated(f"Query {partition}"):
-            page = self._client.query(
+            pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": encode(partition)},
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+                ExpressionAttributeValues={":pk": encode(partition), ":prefix": encode(prefix)},
                 ScanIndexForward=False,
-                Limit=most,
+                PaginationConfig={"MaxItems": most, "PageSize": most},
             )
-        return [decode_item(item, f"{partition} {item['sk']['S']}") for item in page["Items"]]
+            return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
     def _delete_if(self, partition: str, name: str, condition: str, values: Mapping[str, object]) -> bool:
         with translated(f"DeleteItem {name}"):
