@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, checks, failover
+from standfast import bootstrap, failover, node_proof
 from standfast.fleet import parse_input
 from standfast.steps import Plan
 
@@ -44,7 +44,7 @@ def _node_limitation(view: View, cluster_id: str, now: float) -> str | None:
     rules = view.applied.config.failover
     if not rules.require_node_report:
         return None
-    return checks.node_limitation(view.nodes.get(cluster_id), rules.node_report_seconds, now)
+    return node_proof.node_limitation(view.nodes.get(cluster_id), rules.node_report_seconds, now)
 
 
 async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> list[EndpointProbe]:

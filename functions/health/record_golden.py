@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from standfast import answering, bootstrap, golden
 from standfast.errors import NoGoldenAnswerError
 from standfast.fleet import parse_input
-from standfast.stores import GoldenAnswers
+from standfast.golden_store import GoldenAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

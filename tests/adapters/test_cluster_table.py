@@ -29,9 +29,10 @@ from standfast.errors import (
 )
 from standfast.fleet import Role
 from standfast.golden import Golden
+from standfast.golden_store import GoldenAnswers
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
-from standfast.stores import GoldenAnswers, HealthChange, Told
+from standfast.stores import HealthChange, Told
 from standfast.traffic import Move
 from tests.builders import (
     ACTIVE,

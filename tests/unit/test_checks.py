@@ -18,13 +18,13 @@ from standfast.checks import (
     NodeHealth,
     Traffic,
     judge,
-    node_limitation,
 )
 from standfast.engine import EngineState
 from standfast.fault_memory import FaultMemory
 from standfast.fleet import Canary, Objectives
 from standfast.health import Outcome, Verdict
 from standfast.node_health import NOT_ASKED, node_health
+from standfast.node_proof import node_limitation
 from standfast.node_reports import NodeAnswer
 from standfast.targets import Targets
 from tests.builders import ACTIVE, NOW

@@ -289,16 +289,3 @@ def blindness(evidence: Sequence[ClusterEvidence]) -> str | None:
     node = next((node.reason for node in first.nodes.nodes), "") if first.nodes else ""
     nodes = first.missing.get("nodes") or node or "no node was asked"
     return f"no node answers ({nodes}) and nothing is counted ({first.missing.get('traffic', 'no reason is known')})"
-
-
-def node_limitation(health: NodeHealth | None, fresh_seconds: float, now: float) -> str | None:
-    """Why a cluster's nodes are no proof that it may take traffic (law 2), or None when they are."""
-    if health is None or health.reported_at is None:
-        return "no node report was taken yet"
-    age = now - health.reported_at
-    if age > fresh_seconds:
-        return f"its last node report is {age:.0f} s old, more than {fresh_seconds:g} s"
-    condemned = [node for node in health.nodes if node.verdict is Verdict.UNHEALTHY]
-    if 2 * (len(health.nodes) - len(condemned)) < len(health.nodes):
-        return f"{len(condemned)} of {len(health.nodes)} nodes are condemned: {condemned[0].reason}"
-    return None

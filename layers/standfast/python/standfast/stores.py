@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from standfast.checks import Checked, NodeHealth
     from standfast.fault_memory import FaultMemory, NodeMemory, Occurrence
     from standfast.fleet import FleetConfig, ReplicaAddress
-    from standfast.golden import Golden
     from standfast.health import Assessment, Verdict
     from standfast.incidents import Incident
     from standfast.traffic import Desired
@@ -221,30 +220,6 @@ class FaultStore(Protocol):
         self, nodes: Sequence[NodeMemory], gpus: Mapping[str, tuple[Occurrence, ...]], *, now: float
     ) -> None:
         """Replace these nodes' memory, unless a newer report's is there, and these GPUs'. May be repeated."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenAnswers:
-    """What a verified model answers, with the cluster that it was recorded from and why. `version` is FleetConfig's."""
-
-    model: str
-    version: str | None
-    answers: Sequence[Golden]
-    cluster_id: str
-    reason: str
-    recorded_at: float
-
-
-class GoldenStore(Protocol):
-    """Golden answers by model and version."""
-
-    def read_golden(self, model: str, version: str | None) -> Sequence[Golden]:
-        """The golden answers; none where none were recorded. Raises CorruptStateError."""
-        ...
-
-    def write_golden(self, golden: GoldenAnswers) -> None:
-        """Replace the golden answers of a model and version. May be repeated."""
         ...
 
 

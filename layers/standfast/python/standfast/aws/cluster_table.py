@@ -53,9 +53,10 @@ if TYPE_CHECKING:
     from standfast.checks import Checked, NodeHealth
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
+    from standfast.golden_store import GoldenAnswers
     from standfast.health import Assessment
     from standfast.lease import Lease
-    from standfast.stores import GoldenAnswers, HealthChange
+    from standfast.stores import HealthChange
     from standfast.traffic import Desired
 
 HISTORY_SECONDS: Final = 30 * 86_400

@@ -46,12 +46,13 @@ class Table:
             return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
     def _newest(self, partition: str, prefix: str, most: int) -> list[dict[str, Any]]:
-        """The last items whose names begin so, the last name first. Perhaps a moment old."""
+        """The last items whose names begin so (all of them: empty), the last name first. Perhaps a moment old."""
+        named = {":prefix": encode(prefix)} if prefix else {}  # DynamoDB compares no name with nothing
         with translated(f"Query {partition}"):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-                ExpressionAttributeValues={":pk": encode(partition), ":prefix": encode(prefix)},
+                KeyConditionExpression="pk = :pk" + " AND begins_with(sk, :prefix)" * bool(prefix),
+                ExpressionAttributeValues={":pk": encode(partition), **named},
                 ScanIndexForward=False,
                 PaginationConfig={"MaxItems": most, "PageSize": most},
             )
