@@ -17,6 +17,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if step.may_change:
         record.check_in_charge(step.execution_arn)
     config, now = view.applied.config, bootstrap.clock().now()
+    seen = view.assessments.get(step.cluster_id)
     evidence = Evidence(
         cluster_id=step.cluster_id,
         expected=config.region(step.scope_id).cluster(step.cluster_id).replicas,
@@ -25,6 +26,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         remedies=record.remedies,
         taken_out=record.taken_out,
         began_at=step.began_at,
+        saturated=seen.saturated if seen and now - seen.assessed_at <= config.detection.fresh_seconds else 0,
     )
     decision = recovery.decide(evidence, config.recovery, now)
     brake = bootstrap.region_table().glance_at_brake()

@@ -162,6 +162,14 @@ def test_a_node_that_answers_is_kept_where_half_of_the_replicas_would_not_be_lef
     assert "i-1 needs reboot and cannot be spared" in found.reason
 
 
+def test_a_node_that_answers_is_kept_while_its_cluster_is_saturated_and_a_dead_one_is_mended() -> None:
+    nodes = (member("i-1", Action.REBOOT), member("i-2"), member("i-3"), member("i-4"))
+    found = decide(evidence(*nodes, serves=True, saturated=3), RULES, NOW)
+    assert found.action is RecoveryAction.GIVE_UP
+    assert "i-1 needs reboot and cannot be spared while 3 replicas are saturated" in found.reason
+    assert only(decide(evidence(dead(), *nodes[1:], serves=True, saturated=3), RULES, NOW)) is Action.RESTART_ENGINE
+
+
 def test_out_of_traffic_half_of_the_nodes_are_mended_at_once_and_one_is_replaced_at_a_time() -> None:
     found = decide(evidence(*(dead(f"i-{number}") for number in range(4))), RULES, NOW)
     assert [each.instance_id for each in found.treatments] == ["i-0", "i-1"]

@@ -79,7 +79,8 @@ class Evidence:
     """All that is known of a cluster that is to be mended.
 
     `serves`: it has, or at any moment may be given, traffic. `remedies` are those of the last day, oldest first.
-    `taken_out`: nodes that a recovery took out of traffic. `began_at`: when this recovery did.
+    `taken_out`: nodes that a recovery took out of traffic. `began_at`: when this recovery did. `saturated`: so many of
+    its replicas work without a pause and answer too late.
     """
 
     cluster_id: str
@@ -89,6 +90,7 @@ class Evidence:
     remedies: Sequence[Remedy]
     taken_out: frozenset[str]
     began_at: float
+    saturated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +242,9 @@ def _affordable(
 ) -> tuple[tuple[Treatment, ...], str]:
     """As many as can be spared now, those that do not answer first; and, where none can, why not.
 
-    A cluster that serves: one node at a time, and at least half of its replicas go on answering. Else half of its
-    nodes at once. One replacement at a time: in the hour in which no GPU can be had, the others must not go too.
+    A cluster that serves: one node at a time, at least half of its replicas go on answering, and none that answers is
+    taken out of one that is saturated. Else half of its nodes at once. One replacement at a time: in the hour in which
+    no GPU can be had, the others must not go too.
     """
     room = (1 if evidence.serves else max(1, evidence.expected // 2)) - starting
     answering = sum(member.answers and member.registered for member in evidence.members)
@@ -252,8 +255,9 @@ def _affordable(
             break
         if each.rung is Action.REPLACE and (starting or any(other.rung is Action.REPLACE for other in chosen)):
             continue
-        if evidence.serves and each.answers and 2 * (answering - 1) < evidence.expected:
-            kept.append(f"{each.instance_id} needs {each.rung} and cannot be spared: {each.reason}")
+        if evidence.serves and each.answers and (evidence.saturated or 2 * (answering - 1) < evidence.expected):
+            busy = f" while {evidence.saturated} replicas are saturated" if evidence.saturated else ""
+            kept.append(f"{each.instance_id} needs {each.rung} and cannot be spared{busy}: {each.reason}")
             continue
         chosen.append(each)
     return tuple(chosen), "; ".join(kept)
