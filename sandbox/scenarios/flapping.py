@@ -56,7 +56,7 @@ def run(stage: Stage) -> Report:
         "flapped_seconds": round(time.time() - falls[0], 1),
         "weight_changes": len(witness.rule_changes()),
         "hold_down_seconds": waits,
-        "recovery_seconds": seen.seconds,
+        "recovery_seconds": seen.seconds and round(seen.seconds, 3),
         "failed_requests": seen.failed_requests,
         "failed_after_second_fall": _failed_since(region, falls[1]),
         "pages": len(witness.messages("page")),

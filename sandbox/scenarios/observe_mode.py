@@ -53,7 +53,7 @@ def run(stage: Stage) -> Report:
         "pages": observed["pages"],
         "decided_after_seconds": observed["decided_after_seconds"],
         "failovers": sum(each["status"] == "SUCCEEDED" for each in after.failovers() if _may_act(each)),
-        "seconds_from_run_to_served": seen.seconds,
+        "seconds_from_run_to_served": seen.seconds and round(seen.seconds, 3),
         "failed_after_recovery": seen.failed_after_recovery,
     }
     faults = problems(found, pages, region.view().scope.desired.weights, region.standby)
