@@ -147,7 +147,9 @@ def decide(evidence: Evidence, rules: RecoveryRules, now: float) -> Decision:
     well = [member for member in evidence.members if judged[member.instance_id] is Health.WELL]
     back = tuple(sorted(member.instance_id for member in well if not member.registered))
     if back:
-        return Decision(RecoveryAction.BRING_BACK, f"{_names(back)} answers and reports no fault", bring_back=back)
+        return Decision(
+            RecoveryAction.BRING_BACK, f"{', '.join(sorted(back))} answers and reports no fault", bring_back=back
+        )
     late = now - evidence.began_at >= rules.deadline_seconds
     treatments: list[Treatment] = []
     refused: list[str] = []
@@ -179,9 +181,9 @@ def _end(evidence: Evidence, judged: dict[str, Health], rules: RecoveryRules, no
     """Nothing is sick: done, or something is missing that no remedy brings."""
     unknown = [name for name, found in judged.items() if found is Health.UNKNOWN]
     if unknown and now - evidence.began_at < rules.start_seconds:
-        return Decision(RecoveryAction.WAIT, f"no report comes from {_names(unknown)}", wait_seconds=15)
+        return Decision(RecoveryAction.WAIT, f"no report comes from {', '.join(sorted(unknown))}", wait_seconds=15)
     if unknown:
-        said = f"no report comes from {_names(unknown)}, so nobody can say how it is: look at Systems Manager there"
+        said = f"no report comes from {', '.join(sorted(unknown))}, so nobody can say how it is: look at Systems Manager there"
         return Decision(RecoveryAction.GIVE_UP, said)
     if len(evidence.members) < evidence.expected:
         said = (
@@ -193,7 +195,7 @@ def _end(evidence: Evidence, judged: dict[str, Health], rules: RecoveryRules, no
     well = sum(found is Health.WELL for found in judged.values())
     said = f"{well} of {evidence.expected} nodes of {evidence.cluster_id} answer and report no fault"
     if others:
-        said += f"; {_names(others)} is out of its target group by somebody's hand and is left alone"
+        said += f"; {', '.join(sorted(others))} is out of its target group by somebody's hand and is left alone"
         if not evidence.serves and 2 * well < evidence.expected:
             return Decision(RecoveryAction.GIVE_UP, said)
     return Decision(RecoveryAction.DONE, said)
@@ -297,7 +299,3 @@ def _pause(evidence: Evidence, now: float) -> int:
     """Short at first, longer for engines that load for minutes: an execution's history holds 25,000 events."""
     last = max((remedy.at for remedy in evidence.remedies), default=now)
     return 5 if now - last < 60.0 else 20
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(sorted(names))
