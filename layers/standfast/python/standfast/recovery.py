@@ -183,7 +183,8 @@ def _end(evidence: Evidence, judged: dict[str, Health], rules: RecoveryRules, no
     if unknown and now - evidence.began_at < rules.start_seconds:
         return Decision(RecoveryAction.WAIT, f"no report comes from {', '.join(sorted(unknown))}", wait_seconds=15)
     if unknown:
-        said = f"no report comes from {', '.join(sorted(unknown))}, so nobody can say how it is: look at Systems Manager there"
+        names = ", ".join(sorted(unknown))
+        said = f"no report comes from {names}, so nobody can say how it is: look at Systems Manager there"
         return Decision(RecoveryAction.GIVE_UP, said)
     if len(evidence.members) < evidence.expected:
         said = (
