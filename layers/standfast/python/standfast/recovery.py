@@ -7,8 +7,7 @@
 | reboot | faults whose action is a reboot; nodes to be drained, out of traffic: nothing new starts there |
 | replace | what a reboot does not mend; a node that neither answers nor reports |
 
-A remedy that did not help leads to the next rung. A node that is well is never touched. What cannot be known (no report
-where none comes, or while it answers) is waited for and then told, never treated.
+A remedy that did not help leads to the next rung. A node that is well is never touched. What cannot be known is told.
 """
 
 from __future__ import annotations
@@ -147,9 +146,7 @@ def decide(evidence: Evidence, rules: RecoveryRules, now: float) -> Decision:
     well = [member for member in evidence.members if judged[member.instance_id] is Health.WELL]
     back = tuple(sorted(member.instance_id for member in well if not member.registered))
     if back:
-        return Decision(
-            RecoveryAction.BRING_BACK, f"{', '.join(sorted(back))} answers and reports no fault", bring_back=back
-        )
+        return Decision(RecoveryAction.BRING_BACK, f"{', '.join(back)} answers and reports no fault", bring_back=back)
     late = now - evidence.began_at >= rules.deadline_seconds
     treatments: list[Treatment] = []
     refused: list[str] = []
