@@ -243,15 +243,16 @@ def _affordable(
     """As many as can be spared now, those that do not answer first; and, where none can, why not.
 
     A cluster that serves: one node at a time, at least half of its replicas go on answering, and none that answers is
-    taken out of one that is saturated. Else half of its nodes at once. One replacement at a time: in the hour in which
-    no GPU can be had, the others must not go too.
+    taken out of one that is saturated. Else half of its nodes at once, and all dead engines: that costs nothing.
+    One replacement at a time: in the hour in which no GPU can be had, the others must not go too.
     """
     room = (1 if evidence.serves else max(1, evidence.expected // 2)) - starting
     answering = sum(member.answers and member.registered for member in evidence.members)
     chosen: list[Treatment] = []
     kept: list[str] = []
     for each in sorted(treatments, key=lambda found: (found.answers, found.rung, found.instance_id)):
-        if len(chosen) >= room:
+        costs_nothing = not (evidence.serves or each.answers) and each.rung is Action.RESTART_ENGINE
+        if room <= 0 and not costs_nothing:
             break
         if each.rung is Action.REPLACE and (starting or any(other.rung is Action.REPLACE for other in chosen)):
             continue
@@ -260,6 +261,7 @@ def _affordable(
             kept.append(f"{each.instance_id} needs {each.rung} and cannot be spared{busy}: {each.reason}")
             continue
         chosen.append(each)
+        room -= not costs_nothing
     return tuple(chosen), "; ".join(kept)
 
 
