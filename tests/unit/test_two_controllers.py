@@ -20,7 +20,13 @@ ONE_ACTED = {
     "zero_weight_moments": 0,
     "failed_after_recovery": 0,
 }
-HELD_STILL = {"failovers": 1, "weight_changes": 1, "failed_after_second_fall": 0, "hold_down_seconds": [0.0, 60.0]}
+HELD_STILL = {
+    "failovers": 1,
+    "weight_changes": 1,
+    "weight_changes_while_held": 0,
+    "failed_after_second_fall": 0,
+    "hold_down_seconds": [5.0, 10.0],
+}
 OBSERVED = {
     "weight_changes": 0,
     "pages": 1,
@@ -58,14 +64,14 @@ def test_split_brain_passes_only_when_one_acted_and_nothing_stale_was_written(ke
 @pytest.mark.parametrize(
     ("waits", "expected"),
     [
-        ([0.0, 60.0, 60.0, 120.0], True),
-        ([0.0, 0.0], False),
-        ([0.0, 120.0, 60.0], False),
-        ([60.0], False),
+        ([5.0, 10.0, 20.0], True),
+        ([5.0, 5.0], False),
+        ([5.0, 20.0, 10.0], False),
+        ([5.0], False),
         ([], False),
     ],
 )
-def test_a_hold_down_grows_when_it_never_shrinks_and_is_longer_in_the_end(waits: list[float], expected: bool) -> None:
+def test_a_hold_down_grows_when_each_is_longer_than_the_one_before(waits: list[float], expected: bool) -> None:
     assert flapping.grows(waits) is expected
 
 
