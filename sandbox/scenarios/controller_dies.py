@@ -140,8 +140,9 @@ def _row(region: SandboxRegion, point: KillPoint, chance: random.Random) -> Row:
             stack.enter_context(region.cloud.faults.injected(role, FaultKind.ACCESS_DENIED))
         stack.enter_context(kills.slow_transitions(region.cloud))
         arn = region.start_execution(_payload(region, point))
-        child = region.wait_for("the child", lambda: kills.child_of(region, arn), 60.0) if point.child else ""
+        child = ""
         try:
+            child = kills.child_of(region, arn) if point.child else ""
             kills.wait_for_state(region, child or arn, point.state, is_over=not point.during)
             time.sleep(chance.uniform(0.0, AT_WORK_SECONDS) if point.during else 0.0)
             killed = kills.kill(region, arn)
