@@ -1,6 +1,7 @@
 """Executions that die: stopped as a person or AWS stops them, so that no Catch runs, and their workers with them.
 
-While a kill is waited for, the step from state to state takes `TRANSITION_SECONDS`, so that it falls where it is meant.
+While a kill is waited for, the step from state to state takes longer, so that it falls where it is meant; once the
+state in question has begun, `LEAVING_SECONDS`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sandbox.region import SandboxRegion
 
 TRANSITION_SECONDS: Final = 0.5
+LEAVING_SECONDS: Final = 3.0
 POLL_SECONDS: Final = 0.05
 """Seldom enough to leave AWS, which is this process, to those who work."""
 LIMIT_SECONDS: Final = 120.0
@@ -31,10 +33,10 @@ WORKERS: Final = (
 
 
 @contextmanager
-def slow_transitions(cloud: Cloud) -> Iterator[None]:
-    """Every step from one state to the next takes `TRANSITION_SECONDS`."""
+def slow_transitions(cloud: Cloud, seconds: float = TRANSITION_SECONDS) -> Iterator[None]:
+    """Every step from one state to the next takes so long."""
     usual = cloud.latency.latencies
-    cloud.latency.latencies = replace(usual, state_transition=TRANSITION_SECONDS)
+    cloud.latency.latencies = replace(usual, state_transition=seconds)
     try:
         yield
     finally:
