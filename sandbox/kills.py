@@ -1,6 +1,7 @@
 """Executions that die: stopped as a person or AWS stops them, so that no Catch runs, and their workers with them.
 
-While a kill is waited for, the step from state to state takes `TRANSITION_SECONDS`, so that it falls where it is meant.
+While a kill is waited for, the step from state to state takes longer, so that it falls where it is meant; once the
+state in question has begun, `LEAVING_SECONDS`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from sandbox.region import SandboxRegion
 
 TRANSITION_SECONDS: Final = 0.5
-POLL_SECONDS: Final = 0.01
+LEAVING_SECONDS: Final = 3.0
+POLL_SECONDS: Final = 0.05
+"""Seldom enough to leave AWS, which is this process, to those who work."""
 LIMIT_SECONDS: Final = 120.0
 WORKERS: Final = (
     "take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving", "record-roles", "check-drain",
@@ -30,10 +33,10 @@ WORKERS: Final = (
 
 
 @contextmanager
-def slow_transitions(cloud: Cloud) -> Iterator[None]:
-    """Every step from one state to the next takes `TRANSITION_SECONDS`."""
+def slow_transitions(cloud: Cloud, seconds: float = TRANSITION_SECONDS) -> Iterator[None]:
+    """Every step from one state to the next takes so long."""
     usual = cloud.latency.latencies
-    cloud.latency.latencies = replace(usual, state_transition=TRANSITION_SECONDS)
+    cloud.latency.latencies = replace(usual, state_transition=seconds)
     try:
         yield
     finally:
@@ -71,14 +74,19 @@ def last_data(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def child_of(region: SandboxRegion, parent: str) -> str:
-    """The execution of `traffic_shift` that a planned move waits for; empty while there is none."""
+    """The execution of `traffic_shift` that a planned move waits for. Raises SandboxError when it ended without one."""
     machine = region.outputs["ClusterFailoverArn"].rpartition(":")[0] + f":{FLEET}-traffic-shift"
     states = region.client("stepfunctions")
-    for each in states.list_executions(stateMachineArn=machine)["executions"]:
-        arn = str(each["executionArn"])
-        if json.loads(states.describe_execution(executionArn=arn)["input"]).get("holder") == parent:
-            return arn
-    return ""
+    wait_for_state(region, parent, "ShiftByStages", is_over=False)
+
+    def begun() -> str:
+        for each in states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+            arn = str(each["executionArn"])
+            if json.loads(states.describe_execution(executionArn=arn)["input"]).get("holder") == parent:
+                return arn
+        return ""
+
+    return str(region.wait_for("the child", begun, LIMIT_SECONDS))
 
 
 def wait_for_state(region: SandboxRegion, arn: str, state: str, *, is_over: bool) -> None:

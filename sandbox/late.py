@@ -32,11 +32,6 @@ class LateWrite:
         """Whether the fencing token did its work."""
         return ": FencedError: " in self.said
 
-    @property
-    def harmless(self) -> bool:
-        """Whether nothing came of it: it was refused, or found what it would write written already by who may."""
-        return not self.changed and (self.refused or self.said == ANSWERED)
-
     def __str__(self) -> str:
         return f"late {self.function}: {'refused' if self.refused else self.said}{self.changed and '; ' + self.changed}"
 

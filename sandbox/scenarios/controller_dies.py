@@ -140,10 +140,15 @@ def _row(region: SandboxRegion, point: KillPoint, chance: random.Random) -> Row:
             stack.enter_context(region.cloud.faults.injected(role, FaultKind.ACCESS_DENIED))
         stack.enter_context(kills.slow_transitions(region.cloud))
         arn = region.start_execution(_payload(region, point))
-        child = region.wait_for("the child", lambda: kills.child_of(region, arn), 60.0) if point.child else ""
+        child = ""
         try:
-            kills.wait_for_state(region, child or arn, point.state, is_over=not point.during)
-            time.sleep(chance.uniform(0.0, AT_WORK_SECONDS) if point.during else 0.0)
+            child = kills.child_of(region, arn) if point.child else ""
+            kills.wait_for_state(region, child or arn, point.state, is_over=False)
+            if point.during:
+                time.sleep(chance.uniform(0.0, AT_WORK_SECONDS))
+            else:
+                stack.enter_context(kills.slow_transitions(region.cloud, kills.LEAVING_SECONDS))
+                kills.wait_for_state(region, child or arn, point.state, is_over=True)
             killed = kills.kill(region, arn)
         except SandboxError:  # it ended before it came there: the row says so, and what that came to
             killed = False

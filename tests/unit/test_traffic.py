@@ -188,6 +188,13 @@ def test_a_stale_holder_records_no_roles() -> None:
     assert store.read(SCOPE).desired == desired()
 
 
+def test_a_stale_holder_is_fenced_even_where_its_roles_are_recorded_already() -> None:
+    """Else a planned move that a failover overtook would go on, and announce that it is done."""
+    store = FakeScopeStore(record(held=lease(4, EXECUTION)))
+    with pytest.raises(FencedError, match="token 3 of us-east-1 is stale; the lease is at token 4"):
+        record_roles(SCOPE, lambda state: state.roles, store, token=3, reason="late", now=NOW)
+
+
 def test_roles_written_between_are_a_conflict() -> None:
     store = FakeScopeStore(record(held=lease(3, EXECUTION)))
 

@@ -184,7 +184,10 @@ def record_roles(
 
     Raises FencedError when the lease is held under another token by now, ConflictError when somebody wrote between.
     """
-    desired = store.read(scope_id).desired
+    record = store.read(scope_id)
+    desired, stands = record.desired, record.lease.token
+    if stands != token:  # also where there would be nothing to write: who is fenced must not go on and say it is done
+        raise FencedError(f"token {token} of {scope_id} is stale; the lease is at token {stands}")
     roles = change(desired)
     if roles != desired.roles or (ends_move and desired.move is not None):
         recorded = desired.next(token=token, reason=reason, now=now, roles=roles, ends_move=ends_move)
