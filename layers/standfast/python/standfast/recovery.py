@@ -232,8 +232,7 @@ def _next_remedy(member: Member, evidence: Evidence, rules: RecoveryRules, now: 
         return f"{name} took the place of a node that was replaced, and is sick too: not the hardware ({why})"
     if rung is Action.REPLACE and len(replaced) >= rules.replacements_per_day:
         return f"{name} needs a replacement, and {len(replaced)} were made within a day ({why})"
-    if recent:
-        why = f"{recent[-1].rung} did not help: {why}"
+    why = f"{recent[-1].rung} did not help: {why}" if recent else why
     return Treatment(name, rung, why, answers=member.answers and member.registered)
 
 
