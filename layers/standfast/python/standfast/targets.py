@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Targets:
     """
 
     healthy: int
-    shunned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shunned: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def find_shunned(targets: Targets | None, well: Collection[str]) -> str | None:
