@@ -42,7 +42,7 @@ class Bus:
         attributes = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
         return url, attributes["QueueArn"]
 
-    def received(self, url: str, within: float = 5.0) -> list[str]:
+    def received(self, url: str, within: float = 30.0) -> list[str]:
         """What the queue holds, as soon as it holds something."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:

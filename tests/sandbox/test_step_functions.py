@@ -438,7 +438,7 @@ def test_the_failover_machine_runs_whole(engine: Engine) -> None:
     assert described["status"] == "SUCCEEDED", described
     assert called == [
         "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "CheckDrain",
-        "Quarantine", "ReleaseLease", "Announce",
+        "Quarantine", "StartRecovery", "ReleaseLease", "Announce",
     ]  # fmt: skip
     output = json.loads(described["output"])
     assert (output["execution"], output["scope_id"]) == (described["name"], REGION)
