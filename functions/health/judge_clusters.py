@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, checks
-from standfast.assessing import JudgeStep
+from standfast.assessing import VERDICT_TEXT_BYTES, JudgeStep
 from standfast.damping import History
 from standfast.fleet import parse_input
 from standfast.health_news import HealthNews
+from standfast.shortening import shortened
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -33,4 +34,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     news.of_blindness(
         checks.blindness(list(seen.values())), {name: view.checks[name] for name in seen if name in view.checks}
     )
-    return {"rounds_left": step.rounds_left - 1, "clusters": found}
+    said = shortened(found.values(), VERDICT_TEXT_BYTES)
+    return {"rounds_left": step.rounds_left - 1, "clusters": {name: said[reason] for name, reason in found.items()}}
