@@ -47,8 +47,9 @@ lint: install
 unit: install
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, the figures of the README
+bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, an assessment of 1,000 replicas
 	$(BIN)/python -m sandbox bench
+	$(BIN)/python -m sandbox bench --scale
 
 # SAM wants the real python3.13 on the path: a shim of a version manager fails its check.
 PYTHON313 ?= $(shell for python in "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 $$(command -v python3.13); do \

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("schema", help="the JSON Schema of FleetConfig")
     bench = commands.add_parser("bench", help="cold starts and a watch pass, measured")
     bench.add_argument("--json", type=Path, metavar="FILE")
+    bench.add_argument("--scale", action="store_true", help="one assessment of 10, 100 and 1,000 replicas instead")
     run = commands.add_parser("run", help="run a scenario")
     run.add_argument("scenario")
     run.add_argument("--region", choices=REGIONS, help=f"where it happens (default {REGIONS[0]}); the tour has its own")
@@ -76,8 +77,9 @@ def _schema(_: argparse.Namespace) -> int:
 
 def _bench(given: argparse.Namespace) -> int:
     from sandbox.bench import run_bench
+    from sandbox.scale import run_scale
 
-    document = run_bench(Console())
+    document = run_scale(Console()) if given.scale else run_bench(Console())
     if given.json:
         given.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0

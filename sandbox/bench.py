@@ -87,7 +87,7 @@ def _watch_cost(python: Path) -> dict[str, float]:
             urls[cluster_id] = [replica.url for replica in replicas]
         fleet = {"config": _fleet_config(model.version, urls), "replicas": urls}
         command = [str(python), str(ROOT / "sandbox" / "watch_cost.py"), json.dumps(fleet)]
-        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=function_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -130,7 +130,7 @@ _FIRST_CLIENT = "from standfast import bootstrap; bootstrap.cluster_table()"
 
 def _milliseconds(python: Path, codes: Mapping[str, str]) -> dict[str, list[float]]:
     """By name, what each code cost in each round. A round runs all of them: what slows the machine slows all alike."""
-    environment = _environment()
+    environment = function_environment()
     spent: dict[str, list[float]] = {name: [] for name in codes}
     for _ in range(ROUNDS + 1):
         for name, code in codes.items():
@@ -142,7 +142,7 @@ def _milliseconds(python: Path, codes: Mapping[str, str]) -> dict[str, list[floa
     return {name: values[1:] for name, values in spent.items()}  # the first round writes the bytecode
 
 
-def _environment() -> dict[str, str]:
+def function_environment() -> dict[str, str]:
     """What a function's environment holds, as far as an import needs it."""
     return {
         "PATH": os.environ["PATH"],

@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     ]
     done = collected.done or now >= step.commands.asked_at + DEADLINE_SECONDS
     if done:  # once a round: what is asked for again meanwhile is the same report
-        for each in found:
-            bootstrap.fault_table().write_faults(each.nodes, each.gpus, now=now)
-    nodes = {each.health.cluster_id: each.health for each in found}
-    return NodeEvidence(done=done, nodes=nodes).model_dump(mode="json")
+        gpus = {uuid: known for each in found for uuid, known in each.gpus.items()}
+        bootstrap.fault_table().write_faults([node for each in found for node in each.nodes], gpus, now=now)
+    evidence = NodeEvidence.of([each.health for each in found], done=done)
+    return {**evidence.model_dump(mode="json", exclude_defaults=True), "done": done}

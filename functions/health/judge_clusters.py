@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, capacity, checks, health_figures
-from standfast.assessing import JudgeStep
+from standfast.assessing import VERDICT_TEXT_BYTES, JudgeStep
 from standfast.damping import History
 from standfast.fleet import parse_input
 from standfast.health_news import HealthNews
+from standfast.shortening import shortened
 
 if TYPE_CHECKING:
     from standfast.checks import Checked
@@ -39,4 +40,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     )
     health_figures.publish(judged, bootstrap.metrics(), now)
     found = {checked.cluster_id: f"{checked.verdict}: {checked.reason}" for checked in judged}
-    return {"rounds_left": step.rounds_left - 1, "clusters": found}
+    said = shortened(found.values(), VERDICT_TEXT_BYTES)
+    return {"rounds_left": step.rounds_left - 1, "clusters": {name: said[reason] for name, reason in found.items()}}

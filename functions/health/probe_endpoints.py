@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 150
 """Replicas asked at once: five connections each, and a function may have 1,024 files open."""
-AGAIN_SECONDS = 6.0
+AGAIN_SECONDS = 12.0
 """When the first round took longer, there is no time for another: what was found stands."""
 
 
@@ -39,8 +39,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         cluster_id: capacity.reading_of([said[address.replica_id].metrics for address in addresses])
         for cluster_id, addresses in replicas.items()
     }
-    # Without what is at its default: a state machine carries 256 KB, and there may be a thousand replicas.
-    return EndpointEvidence(answers=answers, loads=loads).model_dump(mode="json", exclude_defaults=True)
+    return EndpointEvidence.of(answers, loads).model_dump(mode="json", exclude_defaults=True)
 
 
 async def _ask(
@@ -54,16 +53,23 @@ async def _ask(
     prober = bootstrap.prober(model)
     canary = answering.assessment_canary(model.canary, config.objectives)
     nonce = golden.nonce if golden else None
-    at_once = asyncio.Semaphore(AT_ONCE)
+    at_once, turn = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
+
+    async def its_turn() -> None:
+        # One a pass of the loop: begun all together they would wait for this processor, and look late.
+        async with turn:
+            await asyncio.sleep(0)
 
     async def asked(address: ReplicaAddress) -> tuple[EndpointProbe, EngineDescription]:
         async with at_once:
+            await its_turn()
             return await asyncio.gather(
                 prober.ask(address.url, model.name, canary, logprobs=True, nonce=nonce), prober.describe(address.url)
             )
 
     async def asked_again(address: ReplicaAddress) -> EndpointProbe:
         async with at_once:
+            await its_turn()
             return await prober.ask(address.url, model.name, canary, progress=True, logprobs=True, nonce=nonce)
 
     addresses = {address.replica_id: address for replicas in clusters.values() for address in replicas}

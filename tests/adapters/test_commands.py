@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import Stubber
 
+from standfast.aws import commands
 from standfast.aws.commands import NodeReportCommands
 from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
 from standfast.node_reports import NodeAnswer
@@ -26,6 +27,11 @@ def stubbed() -> Iterator[tuple[NodeReportCommands, Stubber]]:
     with Stubber(client) as stubber:
         yield NodeReportCommands(DOCUMENT, client), stubber
         stubber.assert_no_pending_responses()
+
+
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stubber answers in the order of its list."""
+    monkeypatch.setattr(commands, "CALLS_AT_ONCE", 1)
 
 
 def sent(stubber: Stubber, cluster_id: str) -> None:
@@ -57,17 +63,24 @@ def read(stubber: Stubber, cluster_id: str, node: str, text: str) -> None:
     )
 
 
-def test_each_cluster_is_asked_by_its_tag_with_our_own_document(stubbed: tuple[NodeReportCommands, Stubber]) -> None:
+def test_each_cluster_is_asked_by_its_tag_with_our_own_document(
+    stubbed: tuple[NodeReportCommands, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reports, stubber = stubbed
+    one_at_a_time(monkeypatch)
     sent(stubber, ACTIVE)
     sent(stubber, STANDBY)
     assert reports.request([ACTIVE, STANDBY]) == COMMANDS
 
 
-def test_the_answers_of_all_clusters_are_collected(stubbed: tuple[NodeReportCommands, Stubber]) -> None:
+def test_the_answers_of_all_clusters_are_collected(
+    stubbed: tuple[NodeReportCommands, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reports, stubber = stubbed
+    one_at_a_time(monkeypatch)
     for cluster_id, node in zip(COMMANDS, NODES, strict=True):
         listed(stubber, cluster_id, "Success", (node, "Success", "Success"))
+    for cluster_id, node in zip(COMMANDS, NODES, strict=True):
         read(stubber, cluster_id, node, f"the report of {node}")
     found = reports.collect(COMMANDS)
     assert found.done
@@ -75,6 +88,40 @@ def test_the_answers_of_all_clusters_are_collected(stubbed: tuple[NodeReportComm
         ACTIVE: {NODES[0]: NodeAnswer(f"the report of {NODES[0]}")},
         STANDBY: {NODES[1]: NodeAnswer(f"the report of {NODES[1]}")},
     }
+
+
+def test_what_was_read_is_not_asked_for_again_until_other_commands_are_collected(
+    stubbed: tuple[NodeReportCommands, Stubber],
+) -> None:
+    reports, stubber = stubbed
+    one = {ACTIVE: COMMANDS[ACTIVE]}
+    for its in ("first", "second", "third"):
+        if its == "third":
+            listed(stubber, STANDBY, "Success")
+            reports.collect({STANDBY: COMMANDS[STANDBY]})
+        listed(stubber, ACTIVE, "Success", (NODES[0], "Success", "Success"))
+        if its != "second":
+            read(stubber, ACTIVE, NODES[0], f"the {its} reading")
+        answer = reports.collect(one).nodes[ACTIVE][NODES[0]]
+        assert answer.text == ("the third reading" if its == "third" else "the first reading")
+
+
+def test_a_node_that_is_throttled_keeps_no_other_from_being_read_and_is_asked_for_again(
+    stubbed: tuple[NodeReportCommands, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports, stubber = stubbed
+    one_at_a_time(monkeypatch)
+    well = [(node, "Success", "Success") for node in NODES]
+    listed(stubber, ACTIVE, "Success", *well)
+    stubber.add_client_error("get_command_invocation", "ThrottlingException", "Rate exceeded", 400)
+    read(stubber, ACTIVE, NODES[1], "its report")
+    found = reports.collect({ACTIVE: COMMANDS[ACTIVE]})
+    busy = NodeAnswer(None, "no answer yet (Systems Manager has too many calls)")
+    assert (found.done, found.nodes[ACTIVE]) == (False, {NODES[0]: busy, NODES[1]: NodeAnswer("its report")})
+    listed(stubber, ACTIVE, "Success", *well)
+    read(stubber, ACTIVE, NODES[0], "late")
+    found = reports.collect({ACTIVE: COMMANDS[ACTIVE]})
+    assert (found.done, found.nodes[ACTIVE][NODES[0]]) == (True, NodeAnswer("late"))
 
 
 @pytest.mark.parametrize("status", ["Pending", "InProgress", "Cancelling"])
@@ -86,8 +133,11 @@ def test_a_command_that_goes_on_is_not_done(stubbed: tuple[NodeReportCommands, S
     assert found.nodes[ACTIVE] == {NODES[0]: NodeAnswer(None, "no answer yet (InProgress)")}
 
 
-def test_one_command_that_goes_on_keeps_all_from_being_done(stubbed: tuple[NodeReportCommands, Stubber]) -> None:
+def test_one_command_that_goes_on_keeps_all_from_being_done(
+    stubbed: tuple[NodeReportCommands, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reports, stubber = stubbed
+    one_at_a_time(monkeypatch)
     listed(stubber, ACTIVE, "InProgress")
     listed(stubber, STANDBY, "Success")
     assert not reports.collect(COMMANDS).done
@@ -165,6 +215,8 @@ def test_a_call_that_fails_is_an_error_by_name(
     stubbed: tuple[NodeReportCommands, Stubber],
     operation: str, name: str, code: str, status: int, error: type[StandfastError],
 ) -> None:  # fmt: skip
+    if (operation, error) == ("get_command_invocation", ThrottledError):
+        pytest.skip("a node that is throttled is asked for again")
     reports, stubber = stubbed
     if operation == "send_command":
         stubber.add_client_error(operation, code, "as AWS says it", status)

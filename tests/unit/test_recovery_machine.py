@@ -119,7 +119,7 @@ class World:
 
     def collected(self, _event: dict[str, Any]) -> dict[str, Any]:
         found = tuple(_finding(name, node) for name, node in sorted(self.nodes.items()))
-        return NodeEvidence(nodes={ACTIVE: NodeHealth(ACTIVE, self.now_, found)}).model_dump(mode="json")
+        return NodeEvidence.of([NodeHealth(ACTIVE, self.now_, found)], done=True).model_dump(mode="json")
 
     def probed(self, _event: dict[str, Any]) -> dict[str, Any]:
         return {name: {"answers": node.answers, "detail": "connection refused"} for name, node in self.nodes.items()}

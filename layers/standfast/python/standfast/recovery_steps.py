@@ -81,7 +81,7 @@ class PlanStep(ListedStep):
 
     def members(self) -> list[Member]:
         """Every instance with what is known of it."""
-        nodes = (self.collected.nodes or {}).get(self.cluster_id)
+        nodes = self.collected.of_cluster(self.cluster_id)
         findings = {finding.instance_id: finding for finding in nodes.nodes} if nodes else {}
         silent = Answered(answers=False, detail="nobody asked it")
         return [

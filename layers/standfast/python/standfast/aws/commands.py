@@ -14,6 +14,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from standfast.aws.calls import config, error_code, translated
+from standfast.errors import ThrottledError
 from standfast.node_reports import Collected, NodeAnswer
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ CLUSTER_TAG: Final = "standfast:cluster"
 DELIVERY_SECONDS: Final = 30
 """The least that SendCommand takes; a node that the command does not reach by then is not sent it any more."""
 CALLS_AT_ONCE: Final = 8
+BUSY: Final = NodeAnswer(None, "no answer yet (Systems Manager has too many calls)")
+"""One node that could not be read keeps no other from it: the next round asks for those that are left."""
+NOT_THERE: Final = NodeAnswer(None, "no answer yet (listed, and not there to be read)")
+_LATER: Final = (BUSY, NOT_THERE)
 _MOVING: Final = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 
 
@@ -34,23 +39,30 @@ class NodeReportCommands:
     def __init__(self, document: str, client: Any = None) -> None:
         self._document = document
         self._client = client or boto3.client("ssm", config=config(attempts=3))
+        self._read: dict[tuple[str, str], NodeAnswer] = {}
 
     def request(self, cluster_ids: Sequence[str]) -> Mapping[str, str]:
-        return {cluster_id: self._send(cluster_id) for cluster_id in cluster_ids}
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            return dict(zip(cluster_ids, pool.map(self._send, cluster_ids), strict=True))
 
     def collect(self, commands: Mapping[str, str]) -> Collected:
-        done = True
-        nodes: dict[str, Mapping[str, NodeAnswer]] = {}
+        # What has ended does not change: what this environment read in an earlier round it does not ask for again.
+        self._read = {key: answer for key, answer in self._read.items() if key[0] in commands.values()}
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            for cluster_id, command_id in commands.items():
-                # The command first: what is listed after it ended is all that there will be.
-                done = self._ended(command_id) and done
-                invocations = self._invocations(command_id)
-                answers = pool.map(self._answer, invocations)
-                nodes[cluster_id] = {
-                    invocation["InstanceId"]: answer for invocation, answer in zip(invocations, answers, strict=True)
-                }
+            listed = dict(zip(commands, pool.map(self._listed, commands.values()), strict=True))
+            every = [invocation for _, invocations in listed.values() for invocation in invocations]
+            answers = list(pool.map(self._answer, every))
+        nodes: dict[str, dict[str, NodeAnswer]] = {cluster_id: {} for cluster_id in commands}
+        clusters = [cluster_id for cluster_id, (_, invocations) in listed.items() for _ in invocations]
+        for cluster_id, invocation, answer in zip(clusters, every, answers, strict=True):
+            nodes[cluster_id][invocation["InstanceId"]] = answer
+        done = all(ended for ended, _ in listed.values()) and not any(answer in _LATER for answer in answers)
         return Collected(nodes, done)
+
+    def _listed(self, command_id: str) -> tuple[bool, list[Invocation]]:
+        # The command first: what is listed after it ended is all that there will be.
+        ended = self._ended(command_id)
+        return ended, self._invocations(command_id)
 
     def _send(self, cluster_id: str) -> str:
         with translated(f"SendCommand to {cluster_id}"):
@@ -91,16 +103,20 @@ class NodeReportCommands:
             return NodeAnswer(None, f"no answer yet ({_words(invocation)})")
         if invocation["Status"] != "Success":
             return NodeAnswer(None, f"Systems Manager says: {_words(invocation)}")
-        with translated(f"GetCommandInvocation {invocation['InstanceId']}"):
-            try:
-                found = self._client.get_command_invocation(
-                    CommandId=invocation["CommandId"], InstanceId=invocation["InstanceId"]
-                )
-            except ClientError as error:
-                if error_code(error) != "InvocationDoesNotExist":
-                    raise
-                return NodeAnswer(None, "no answer yet (listed, and not there to be read)")
-        return NodeAnswer(found["StandardOutputContent"])
+        key = invocation["CommandId"], invocation["InstanceId"]
+        if key in self._read:
+            return self._read[key]
+        try:
+            with translated(f"GetCommandInvocation {key[1]}"):
+                try:
+                    found = self._client.get_command_invocation(CommandId=key[0], InstanceId=key[1])
+                except ClientError as error:
+                    if error_code(error) != "InvocationDoesNotExist":
+                        raise
+                    return NOT_THERE
+        except ThrottledError:
+            return BUSY
+        return self._read.setdefault(key, NodeAnswer(found["StandardOutputContent"]))
 
 
 def _words(invocation: Invocation) -> str:

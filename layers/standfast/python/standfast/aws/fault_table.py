@@ -10,6 +10,7 @@ Both are forgotten thirty days after they were written, by the table's time to l
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+WRITES_AT_ONCE = 8
+"""There may be a thousand nodes."""
 KEPT_SECONDS = 30 * DAY_SECONDS
 
 
@@ -50,13 +53,20 @@ class FaultTable(Table):
         self, nodes: Sequence[NodeMemory], gpus: Mapping[str, tuple[Occurrence, ...]], *, now: float
     ) -> None:
         expires_at = int(now + KEPT_SECONDS)
-        for node in nodes:
+        newer = "attribute_not_exists(pk) OR taken_at <= :at"
+
+        def write_node(node: NodeMemory) -> None:
             item = {**asdict(node), "expires_at": expires_at}
-            newer = "attribute_not_exists(pk) OR taken_at <= :at"
             self._put_if(self._partition, f"NODE#{node.instance_id}", item, newer, {":at": node.taken_at})
-        for uuid, occurrences in gpus.items():
-            item = {"occurrences": [asdict(each) for each in occurrences], "expires_at": expires_at}
+
+        def write_gpu(uuid: str) -> None:
+            item = {"occurrences": [asdict(each) for each in gpus[uuid]], "expires_at": expires_at}
             self._put(self._partition, f"GPU#{uuid}", item)
+
+        # Not in batches, which know no conditions.
+        with ThreadPoolExecutor(WRITES_AT_ONCE) as pool:
+            for written in (pool.map(write_node, nodes), pool.map(write_gpu, gpus)):
+                list(written)
 
 
 def _node(item: Mapping[str, Any]) -> NodeMemory:
