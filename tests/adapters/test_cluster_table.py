@@ -34,6 +34,7 @@ from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
 from standfast.stores import HealthChange, Told
 from standfast.traffic import Move
+from standfast.xids import Action
 from tests.builders import (
     ACTIVE,
     EXECUTION,
@@ -550,3 +551,28 @@ def test_a_change_written_twice_is_one(table: ClusterTable) -> None:
         table.write_change(change)
     assert list(table.changes(ACTIVE, 5)) == [change]
     assert list(table.changes(STANDBY, 5)) == []
+
+
+def test_a_thousand_nodes_at_fault_fit_an_item_however_much_is_said_of_each(table: ClusterTable) -> None:
+    """DynamoDB refuses an item above 400 KB, and moto does."""
+    nodes = tuple(
+        NodeFinding(f"i-{number:017x}", Verdict.UNHEALTHY, "\N{SNOWMAN}" * 2_000, Action.REPLACE, ("xid", "ecc"))
+        for number in range(1_000)
+    )
+    checks = tuple(Check(name, Verdict.UNHEALTHY, "all of them") for name in CheckName)
+    table.create(record())
+    table.write_config(fleet(), seen_version=0)
+    table.write_checks(Checked(ACTIVE, Verdict.UNHEALTHY, "", checks, NOW), NodeHealth(ACTIVE, NOW, nodes))
+    found = table.view().nodes[ACTIVE]
+    assert len(found.nodes) == 1_000
+    assert found.nodes[0].reason == "\N{SNOWMAN}" * 100
+    assert found.nodes[0].action is Action.REPLACE
+
+
+def test_of_a_few_nodes_all_is_kept_that_is_said(table: ClusterTable) -> None:
+    checks = tuple(Check(name, Verdict.UNHEALTHY, "all of them") for name in CheckName)
+    table.create(record())
+    table.write_config(fleet(), seen_version=0)
+    node = NodeFinding("i-1", Verdict.UNHEALTHY, "x" * 2_000)
+    table.write_checks(Checked(ACTIVE, Verdict.UNHEALTHY, "", checks, NOW), NodeHealth(ACTIVE, NOW, (node,) * 8))
+    assert table.view().nodes[ACTIVE].nodes[0].reason == "x" * 2_000

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from standfast.traffic import Desired
 
 HISTORY_SECONDS: Final = 30 * 86_400
+REASONS_BYTES: Final = 240_000
+"""Room for the reasons of a cluster's nodes; the rest of a thousand nodes' item is their names, actions and faults."""
 
 
 class ClusterTable(Table):
@@ -170,10 +172,11 @@ class ClusterTable(Table):
         self._put_if(self._region, f"CHECKS#{checked.cluster_id}", item, newer, {":at": checked.checked_at})
         if nodes is None or nodes.reported_at is None:
             return
+        longest = max(100, REASONS_BYTES // (4 * max(1, len(nodes.nodes))))  # an item holds 400 KB, a character up to 4
         judged = {
             node.instance_id: {
                 "verdict": str(node.verdict),
-                "reason": node.reason,
+                "reason": node.reason[:longest],
                 "action": int(node.action),
                 "faults": list(node.faults),
             }
