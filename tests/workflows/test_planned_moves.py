@@ -1,0 +1,156 @@
+"""Switchover and failback as they deploy: in stages, under judgement, with a person asked by a link."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.control import Message
+from sandbox.fleet.load import Plan
+from sandbox.plan import PLANS
+from sandbox.region import SandboxRegion
+from standfast.fleet import Role
+
+REGION = "us-east-1"
+PRIMARY, STANDBY = PLANS[REGION].primary, PLANS[REGION].standby
+
+
+def run(region: SandboxRegion, payload: Mapping[str, object]) -> dict[str, Any]:
+    return region.wait_for_end(region.start_execution(payload))
+
+
+def pages(region: SandboxRegion, since: int) -> list[Message]:
+    return [message for message in region.messages()[since:] if message.topic == "page"]
+
+
+PLANNED = {"mode": "switchover", "scope_id": REGION, "reason": "a test moves the traffic as planned", "bake_seconds": 0}
+
+
+def asked_link(region: SandboxRegion, since: int) -> str:
+    """The link in the notice that asks a person."""
+
+    def found() -> str:
+        texts = [message.text for message in region.messages()[since:] if "shall" in message.subject]
+        return next((found[0] for text in texts if (found := re.search(r"http://127\S+", text))), "")
+
+    link: str = region.wait_for("the question", found, 60.0)
+    return link
+
+
+def answer(link: str, decision: str | None = None) -> httpx.Response:
+    """What a browser is shown; with a decision, after its button was pressed."""
+    with httpx.Client(trust_env=False, timeout=30.0) as browser:
+        return browser.post(link, data={"decision": decision}) if decision else browser.get(link)
+
+
+def stands_at(region: SandboxRegion, weights: Mapping[str, int]) -> bool:
+    return bool(region.view().scope.desired.weights == weights)
+
+
+def test_a_switchover_asks_a_person_and_loses_no_request(region: SandboxRegion) -> None:
+    told = len(region.messages())
+    load = region.start_load(Plan(clients=8, rate_per_second=40.0, model=region.model.version))
+    arn = region.start_execution({**PLANNED, "stages": [10, 100], "pause_before": [100], "pause_seconds": 600})
+    link = asked_link(region, told)
+    assert stands_at(region, {PRIMARY: 90, STANDBY: 10})
+    tampered = [link.replace("e=1", "e=2"), link[:-4] + "AAAA", link.replace("?q=", "?q=0"), link.split("?")[0]]
+    assert {answer(wrong, "approve").status_code for wrong in tampered} == {403}
+    shown = answer(link)
+    assert (shown.status_code, "Go on" in shown.text, PRIMARY in shown.text) == (200, True, True)
+    assert answer(link).status_code == 200  # a GET decides nothing, however often a mail scanner asks
+    assert stands_at(region, {PRIMARY: 90, STANDBY: 10})
+    assert answer(link, "perhaps").status_code == 400
+    assert answer(link, "approve").status_code == 200
+    assert (answer(link, "abort").status_code, answer(link).status_code) == (410, 410)
+    execution = region.wait_for_end(arn)
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    time.sleep(1.0)  # some requests more, all at the new cluster
+    records = load.stop()
+    assert [record for record in records if not record.ok] == []
+    assert len(records) > 100
+    scope = region.view().scope
+    assert scope.desired.weights == {PRIMARY: 0, STANDBY: 100}
+    assert scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
+    assert (scope.desired.move, scope.lease.holder) == (None, None)
+    assert pages(region, told) == []
+    assert f"switchover from {PRIMARY} to {STANDBY} is done" in region.messages()[-1].subject
+
+
+def test_a_person_who_says_stop_ends_a_move_before_it_began(region: SandboxRegion) -> None:
+    told = len(region.messages())
+    arn = region.start_execution({**PLANNED, "stages": [100], "pause_before": [100]})
+    assert "stop and go back" in answer(asked_link(region, told), "abort").text
+    execution = region.wait_for_end(arn)
+    assert execution["error"] == "MoveDidNotSucceed"
+    assert "a person said stop before stage 1 of 1" in execution["cause"]
+    scope = region.view().scope
+    assert scope.desired.weights == {PRIMARY: 100, STANDBY: 0}
+    assert (scope.lease.holder, scope.attempts) == (None, 0)
+
+
+def test_a_target_that_dies_under_its_first_traffic_gives_it_back(region: SandboxRegion) -> None:
+    arn = region.start_execution({**PLANNED, "stages": [10, 100], "bake_seconds": 600})
+    region.wait_for("the first stage", lambda: stands_at(region, {PRIMARY: 90, STANDBY: 10}), 30.0)
+    region.nodes.kill(STANDBY)
+    execution = region.wait_for_end(arn)
+    assert execution["error"] == "MoveDidNotSucceed"
+    assert f"the weights of before are restored ({PRIMARY} 100, {STANDBY} 0)" in execution["cause"]
+    scope = region.view().scope
+    assert scope.desired.weights == {PRIMARY: 100, STANDBY: 0}
+    assert scope.desired.roles == {PRIMARY: Role.ACTIVE, STANDBY: Role.STANDBY}
+    assert (scope.desired.move, scope.lease.holder, scope.attempts) == (None, None, 0)
+
+
+def test_a_source_that_dies_in_a_planned_move_is_left_by_a_failover_that_takes_the_lease(region: SandboxRegion) -> None:
+    arn = region.start_execution({**PLANNED, "stages": [50, 100], "bake_seconds": 600})
+    region.wait_for("the first stage", lambda: stands_at(region, {PRIMARY: 50, STANDBY: 50}), 30.0)
+    token = region.view().scope.lease.token
+    region.nodes.kill(PRIMARY)
+    execution = region.wait_for_end(arn)
+    assert execution["error"] == "MoveDidNotSucceed"
+    assert "A failover took over" in execution["cause"]
+
+    def failed_over() -> bool:
+        scope = region.view().scope
+        return scope.lease.holder is None and scope.desired.roles.get(PRIMARY) is Role.QUARANTINED
+
+    region.wait_for("the failover", failed_over, 60.0)
+    scope = region.view().scope
+    assert scope.lease.token > token
+    assert (scope.desired.weights, scope.desired.move) == ({PRIMARY: 0, STANDBY: 100}, None)
+
+
+def test_a_planned_move_that_is_stopped_is_undone_by_the_reconciler(region: SandboxRegion) -> None:
+    arn = region.start_execution({**PLANNED, "stages": [10, 100], "bake_seconds": 600})
+    region.wait_for("the first stage", lambda: stands_at(region, {PRIMARY: 90, STANDBY: 10}), 30.0)
+    region.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
+    region.wait_for("the way back", lambda: stands_at(region, {PRIMARY: 100, STANDBY: 0}), 30.0)
+    scope = region.wait_for("the lease to be free", lambda: (s := region.view().scope).lease.holder is None and s, 10)
+    assert (scope.desired.move, scope.attempts) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"to_cluster_id": PRIMARY}, "is active already; there is nothing to move"),
+        ({"mode": "failback"}, f"{PRIMARY} is active already"),
+        ({"stages": [50, 10, 100]}, "does not rise"),
+        ({"stages": [10, 50]}, "does not end with 100"),
+        ({"pause_before": [20]}, "is no stage"),
+        ({"failed_cluster_id": PRIMARY}, "nothing failed in a planned move"),
+        ({"bake_seconds": 3600, "stages": [10, 20, 50, 100]}, "add up to 14400 s"),
+    ],
+)
+def test_a_planned_move_that_cannot_be_is_refused_in_words(
+    region: SandboxRegion, change: Mapping[str, object], words: str
+) -> None:
+    before = region.view().scope
+    execution = run(region, {**PLANNED, **change})
+    assert execution["error"] == "FailoverRefused"
+    assert words in execution["cause"]
+    assert region.view().scope == before
