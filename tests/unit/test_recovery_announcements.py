@@ -8,6 +8,9 @@ import pytest
 
 from standfast import recovery_announcements as told
 from standfast.announcements import Urgency
+from standfast.assessing import NodeEvidence
+from standfast.checks import NodeFinding, NodeHealth
+from standfast.health import Verdict
 from standfast.recovery import Remedy
 from standfast.recovery_steps import DecidedStep, GiveUpRecoveryStep, PlanStep
 from standfast.xids import Action
@@ -91,10 +94,10 @@ def test_one_that_ended_without_a_word_is_told_for_it() -> None:
 
 
 def test_a_member_is_put_together_from_list_report_and_answers() -> None:
-    finding = {"instance_id": "i-1", "verdict": "unhealthy", "reason": "off the bus", "action": 5, "faults": ["xid"]}
-    nodes = {ACTIVE: {"cluster_id": ACTIVE, "reported_at": NOW, "nodes": [finding]}}
+    finding = NodeFinding("i-1", Verdict.UNHEALTHY, "off the bus", Action.REBOOT, ("xid",))
+    collected = NodeEvidence.of([NodeHealth(ACTIVE, NOW, (finding,))], done=True).model_dump(mode="json")
     probed = {"i-1": {"answers": False, "detail": "connection refused"}}
-    step = PlanStep.model_validate({**PLAN, "collected": {"nodes": nodes}, "probed": probed})
+    step = PlanStep.model_validate({**PLAN, "collected": collected, "probed": probed})
     (member,) = step.members()
     assert member.finding is not None
     assert (member.finding.action, member.answers, member.detail) == (Action.REBOOT, False, "connection refused")
