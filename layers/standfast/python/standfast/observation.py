@@ -5,6 +5,7 @@ Probes overlap: a pass may begin before the probes of the pass before have ended
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from standfast.health import Assessment, EndpointProbe, Evidence, assess
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine, Iterable
 
     from standfast.ports import Prober
@@ -22,6 +22,8 @@ REMEMBERED = 12
 """Probes kept per path: more than the largest M of M-of-N."""
 UNDER_WAY = 3
 """Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
+LATE_SECONDS = 0.5
+"""A path that answered sooner the last time is suspect by then: half of what a first token may take by default."""
 PROBE_HEADER = "x-standfast-probe"
 """The header that the entry's probe rules route by; its value is the cluster id."""
 
@@ -58,7 +60,23 @@ class Observation:
         return [spawn(self._probe(path, view)) for path in paths if self._under_way[path] < UNDER_WAY]
 
     async def _probe(self, path: Path, view: View) -> None:
-        """Probe once; a first failure is asked again at once, not a second later.
+        """Probe once. A first failure is asked again at once, not a second later; so is a first lateness.
+
+        Lateness is not waited out: two probes that hang side by side say in half the time what two in a row would say.
+        A path that was late before is not asked twice a second: overload is no reason to ask more.
+        """
+        known = self._probes[path]
+        well = not self._under_way[path] and (not known or known[-1].passed)
+        swift = not known or _seconds(known[-1]) < LATE_SECONDS
+        async with asyncio.TaskGroup() as asking:
+            probe = asking.create_task(self._ask(path, view))
+            if well:
+                await asyncio.wait({probe}, timeout=LATE_SECONDS if swift else None)
+                if not probe.done() or not probe.result().passed:
+                    asking.create_task(self._ask(path, view))
+
+    async def _ask(self, path: Path, view: View) -> EndpointProbe:
+        """Ask once, and keep what came of it.
 
         The engine's counter is read once a probe has failed or is late: what moved between two readings tells a
         saturated engine from a wedged one. A probe that ends after its path is gone is forgotten with the path.
@@ -66,26 +84,18 @@ class Observation:
         model = view.applied.config.model
         headers = {PROBE_HEADER: path.cluster_id} if path.is_entry else None
         known = self._probes[path]
+        suspect = (bool(known) and not known[-1].passed) or self._under_way[path] > 0
         self._under_way[path] += 1
         try:
-            for _ in range(2):
-                suspect = bool(known) and not known[-1].passed
-                late = self._under_way[path] > 1
-                probe = await self._prober.ask(
-                    path.url,
-                    model.name,
-                    model.canary,
-                    headers=headers,
-                    progress=(suspect or late) and not path.is_entry,
-                )
-                first_failure = not probe.passed and not suspect
-                known.append(probe)
-                if not probe.passed:
-                    self._failed()
-                if not first_failure:
-                    break
+            probe = await self._prober.ask(
+                path.url, model.name, model.canary, headers=headers, progress=suspect and not path.is_entry
+            )
         finally:
             self._under_way[path] -= 1
+        known.append(probe)
+        if not probe.passed:
+            self._failed()
+        return probe
 
     def assessments(self, view: View, now: float, *, controls_pass: bool) -> dict[str, Assessment]:
         """Cluster id -> the judgement of all that was probed so far."""
@@ -117,6 +127,10 @@ class Observation:
     def _in_order(self, path: Path) -> list[EndpointProbe]:
         """Overlapping probes end out of order; they are judged in the order in which they were asked."""
         return sorted(self._probes[path], key=lambda probe: probe.started_at)
+
+
+def _seconds(probe: EndpointProbe) -> float:
+    return probe.ended_at - probe.started_at
 
 
 def _paths(scope_id: str, view: View) -> Iterable[Path]:
