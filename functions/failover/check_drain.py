@@ -26,7 +26,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     in_flight = {address.replica_id: count for address, count in zip(replicas, counts, strict=True)}
     deadline = step.shift.shifted_at + config.failover.drain_seconds
     now = bootstrap.clock().now()
-    return {**asdict(draining.judge_drain(in_flight, now, deadline)), "at": now}
+    before = step.drain.silent_since if step.drain else {}
+    return {**asdict(draining.judge_drain(in_flight, before, now, deadline)), "at": now}
 
 
 async def _in_flight(replicas: Sequence[ReplicaAddress], model: Model) -> list[int | None]:

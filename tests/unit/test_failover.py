@@ -385,19 +385,40 @@ def test_recording_the_roles_twice_is_recording_them_once() -> None:
 
 
 def test_a_drain_ends_when_nothing_is_in_flight() -> None:
-    decision = judge_drain({"r0": 0, "r1": 0}, NOW, NOW + 30)
+    decision = judge_drain({"r0": 0, "r1": 0}, {}, NOW, NOW + 30)
     assert (decision.drained, decision.reason) == (True, "no request is in flight")
 
 
 def test_a_drain_waits_for_requests_and_for_replicas_that_do_not_say() -> None:
-    decision = judge_drain({"r0": 3, "r1": 2, "r2": None}, NOW, NOW + 30)
+    decision = judge_drain({"r0": 3, "r1": 2, "r2": None}, {}, NOW, NOW + 30)
     assert (decision.drained, decision.reason) == (False, "5 requests are in flight and 1 replicas do not say")
 
 
 def test_a_drain_ends_at_its_deadline_and_says_what_was_left() -> None:
-    decision = judge_drain({"r0": 1, "r1": None}, NOW, NOW)
+    decision = judge_drain({"r0": 1, "r1": None}, {}, NOW, NOW)
     assert decision.drained
     assert decision.reason == ("the time for draining is up: 1 requests are in flight and 1 replicas do not say")
+
+
+def test_a_drain_does_not_wait_for_engines_that_hang() -> None:
+    first = judge_drain({"r0": 0, "r1": None}, {}, NOW, NOW + 30)
+    assert not first.drained
+    later = judge_drain({"r0": 0, "r1": None}, first.silent_since, NOW + 5, NOW + 30)
+    assert (later.drained, later.reason) == (True, "1 replicas hang: waiting ends none of their requests")
+
+
+@pytest.mark.parametrize(
+    "in_flight",
+    [{"r0": 2, "r1": None}, {"r0": None, "r1": None}],
+    ids=["another works", "another fell silent just now"],
+)
+def test_a_drain_waits_beside_an_engine_that_hangs(in_flight: dict[str, int | None]) -> None:
+    assert not judge_drain(in_flight, {"r1": NOW - 60}, NOW, NOW + 30).drained
+
+
+def test_an_engine_that_speaks_again_does_not_hang() -> None:
+    spoke = judge_drain({"r0": 1}, {"r0": NOW - 60}, NOW, NOW + 30)
+    assert not judge_drain({"r0": None}, spoke.silent_since, NOW + 2, NOW + 30).drained
 
 
 def test_a_quarantined_cluster_comes_back_as_standby() -> None:

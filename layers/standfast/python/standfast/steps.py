@@ -201,11 +201,15 @@ class ChosenStep(Plan):
 
 
 class DrainAnswer(BaseModel):
-    """Whether the failed cluster was found empty, why, and when."""
+    """Whether the failed cluster was found empty, why, and when.
+
+    `silent_since` is replica id -> when it first did not say how many requests it holds.
+    """
 
     drained: bool
     reason: str
     at: float
+    silent_since: dict[str, float] = {}
 
 
 class RecoveryAnswer(BaseModel):
