@@ -5,28 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import httpx
 import pytest
 
-from sandbox.control import Message
 from sandbox.fleet.load import Plan
-from sandbox.plan import PLANS
 from sandbox.region import SandboxRegion
 from standfast.fleet import Role
-
-REGION = "us-east-1"
-PRIMARY, STANDBY = PLANS[REGION].primary, PLANS[REGION].standby
-
-
-def run(region: SandboxRegion, payload: Mapping[str, object]) -> dict[str, Any]:
-    return region.wait_for_end(region.start_execution(payload))
-
-
-def pages(region: SandboxRegion, since: int) -> list[Message]:
-    return [message for message in region.messages()[since:] if message.topic == "page"]
-
+from tests.stories import PRIMARY, REGION, STANDBY, pages, run
 
 PLANNED = {"mode": "switchover", "scope_id": REGION, "reason": "a test moves the traffic as planned", "bake_seconds": 0}
 
