@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandbox.scenario import Stage
 
 NAME: Final = "cascade"
-SHARE: Final = 0.03
+SHARE: Final = 0.06
 """How much of a processor each replica has."""
 MEASURE_SECONDS: Final = 4.0
 AT_ONCE: Final = 6
