@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVERLESS: Final = "AWS::Serverless-2016-10-31"
+_NO_YAML: Final = "\t"
+"""No YAML begins with a tab: moto then reads JSON as JSON, in milliseconds; as YAML it takes seconds, three times."""
 _LEFT_OUT: Final = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
@@ -119,7 +121,7 @@ def deploy(
         client("s3").put_object(Bucket=bucket, Key=key, Body=content)
     arguments = {
         "StackName": stack_name,
-        "TemplateBody": json.dumps(_marked(expanded), default=str),
+        "TemplateBody": _NO_YAML + json.dumps(_marked(expanded), default=str),
         "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in expanded.parameters.items()],
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
     }
