@@ -109,6 +109,7 @@ INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     "failover.give_up": {"open_incidents", "write_incident"},
     "failover.reconcile": {"open_incidents", "write_incident"},
     "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
+    "recovery.begin_recoveries": {"open_incidents", "write_incident"},  # through .redundancy_keeping
     "incidents.list_incidents": {"open_incidents", "closed_incidents"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
@@ -170,6 +171,8 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "recovery.announce_recovery": {"sns:Publish", "events:PutEvents"},
     "recovery.apply_remedy": {"autoscaling:TerminateInstanceInAutoScalingGroup", "ssm:SendCommand"},
     "recovery.begin_recoveries": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
         "events:PutEvents",
         "sns:Publish",
         "states:DescribeExecution",
@@ -177,7 +180,12 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     },
     "recovery.bring_back": {"elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:RegisterTargets"},
     "recovery.check_remedy": {"ssm:ListCommandInvocations"},
-    "recovery.give_up_recovery": {"sns:Publish", "events:PutEvents"},
+    "recovery.give_up_recovery": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
+        "events:PutEvents",
+        "sns:Publish",
+    },
     "recovery.list_nodes": {
         "ec2:DescribeInstances",
         "elasticloadbalancing:DescribeTargetGroups",

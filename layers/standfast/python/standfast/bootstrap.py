@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         TargetHealth,
         TrafficMetrics,
     )
-    from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies
+    from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies, Scaling
     from standfast.stores import IncidentLog
 
 
@@ -178,6 +178,14 @@ def remedies() -> Remedies:
     from standfast.aws.remedies import NodeRemedies
 
     return NodeRemedies(settings().fleet)
+
+
+@cache
+def scaling() -> Scaling:
+    """Auto Scaling's activities."""
+    from standfast.aws.scaling_activities import ScalingActivities
+
+    return ScalingActivities()
 
 
 @cache
