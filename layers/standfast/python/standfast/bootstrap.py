@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Executions,
         Inventory,
         LoadBalancer,
+        Maintenance,
         Messenger,
         Metrics,
         Prober,
@@ -186,6 +187,14 @@ def scaling() -> Scaling:
     from standfast.aws.scaling_activities import ScalingActivities
 
     return ScalingActivities()
+
+
+@cache
+def maintenance() -> Maintenance:
+    """EC2, as far as it says what AWS will do to instances."""
+    from standfast.aws.maintenance import InstanceMaintenance
+
+    return InstanceMaintenance()
 
 
 @cache
