@@ -134,16 +134,18 @@ def test_what_aws_announces_moves_the_traffic_before_it_and_an_event_that_comes_
     start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 86_400))
     detail = json.dumps({**event["detail"], "affectedEntities": gone, "startTime": start})
     entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": detail}
-    for _ in range(2):
-        region.client("events").put_events(Entries=[entry])
+    announced = f"{REGION}: AWS takes nodes of {PRIMARY}, the traffic is moved before it"
 
     def subjects() -> list[str]:
         return [message.subject for message in region.messages()[told:]]
 
+    region.client("events").put_events(Entries=[entry])
+    region.wait_for("the announcement", lambda: announced in subjects(), 90.0)
+    region.client("events").put_events(Entries=[entry])
     region.wait_for("the switchover", lambda: any("is done" in subject for subject in subjects()), 90.0)
     sandbox.apply_config()
     assert region.view().scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
-    assert subjects().count(f"{REGION}: AWS takes nodes of {PRIMARY}, the traffic is moved before it") == 1
+    assert subjects().count(announced) == 1
     assert len([each for each in region.executions() if each["name"].startswith(f"{REGION}-planned-")]) == 1
 
 
