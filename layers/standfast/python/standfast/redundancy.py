@@ -64,15 +64,11 @@ _CAUSES = {Refusal.CAPACITY: Cause.CAPACITY, Refusal.QUOTA: Cause.QUOTA, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One cluster that is not active. `why_not` is empty where it is proven; `known` is False where evidence lacks.
-
-    `held`: it would do, and a switch of its own keeps automation away from it.
-    """
+    """One cluster that is not active. `why_not` is empty where it is proven; `known` is False where evidence lacks."""
 
     cluster_id: str
     why_not: str = ""
     known: bool = True
-    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +119,10 @@ def _standing(view: View, cluster_id: str, held: str, now: float) -> Standing:
     fresh = found is not None and now - found.assessed_at <= config.detection.fresh_seconds
     if fresh and found is not None and found.verdict is Verdict.UNHEALTHY:
         return Standing(cluster_id, f"the watch found {cluster_id} {found.verdict}: {found.reason}")
-    nodes = view.nodes.get(cluster_id)
-    rules = config.failover
+    nodes, rules = view.nodes.get(cluster_id), config.failover
     why_not = node_proof.node_limitation(nodes, rules.node_report_seconds, now) if rules.require_node_report else None
-    reported = nodes is not None and nodes.reported_at is not None
-    reported = reported and nodes is not None and now - (nodes.reported_at or 0.0) <= rules.node_report_seconds
+    reported_at = nodes.reported_at if nodes is not None else None
+    reported = reported_at is not None and now - reported_at <= rules.node_report_seconds
     if why_not and reported:
         return Standing(cluster_id, f"{cluster_id}: {why_not}")
     if not fresh or found is None or found.verdict is Verdict.UNKNOWN:
@@ -135,7 +130,7 @@ def _standing(view: View, cluster_id: str, held: str, now: float) -> Standing:
     if why_not:
         return Standing(cluster_id, f"{cluster_id}: {why_not}", known=False)
     if held:
-        return Standing(cluster_id, f"{cluster_id} is well, and {held}", held=True)
+        return Standing(cluster_id, f"{cluster_id} is well, and {held}")
     return Standing(cluster_id)
 
 
