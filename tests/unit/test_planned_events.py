@@ -49,9 +49,16 @@ def notice(*instance_ids: str, after: float = 5 * DAY, **changes: Any) -> Notice
 def known(planned_events: str = "switchover", *, standby: Verdict = Verdict.HEALTHY, **moves: Any) -> View:
     """Four active nodes, and a standby that the watch finds so."""
     config = builders.fleet(moves={"planned_events": planned_events, **moves})
-    view = builders.view(config=config, assessments={STANDBY: builders.assessment(STANDBY, standby, "by a test")})
+    found = {ACTIVE: builders.assessment(), STANDBY: builders.assessment(STANDBY, standby, "by a test")}
+    view = builders.view(config=config, assessments=found)
     report = NodeHealth(STANDBY, NOW - 20, (NodeFinding("i-1", Verdict.HEALTHY, "no fault", Action.IGNORE),))
     return replace(view, nodes={STANDBY: report})
+
+
+def unjudged() -> View:
+    """The watch has not said how the active cluster is."""
+    view = known()
+    return replace(view, assessments={STANDBY: view.assessments[STANDBY]})
 
 
 def judged(said: Notice, view: View | None = None, brake: Brake | None = None, **scheduled: float) -> PlannedDecision:
@@ -176,6 +183,9 @@ BUSY = builders.record(held=builders.lease(4, EXECUTION, Purpose.ROLLOUT))
         pytest.param(
             known(standby=Verdict.UNHEALTHY), None, 5 * DAY, PlannedAction.CANNOT,
             "no standby is proven to take its traffic: the watch found use1-b unhealthy", id="no standby",
+        ),
+        pytest.param(
+            unjudged(), None, DAY, PlannedAction.CANNOT, "use1-a has no fresh verdict of the watch", id="watch silent"
         ),
         pytest.param(known(), None, 200, PlannedAction.CANNOT, "200 s are left, too little", id="no time"),
         pytest.param(known(), None, -60, PlannedAction.CANNOT, "0 s are left, too little", id="too late"),

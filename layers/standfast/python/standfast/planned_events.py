@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from standfast import redundancy
+from standfast import planned_move, redundancy
+from standfast.errors import InvalidInputError
 from standfast.fleet import Role
 from standfast.move_rules import WHOLE
 
@@ -137,6 +138,10 @@ def _move(notice: Notice, cluster_id: str, loses: str, view: View, brake: Brake,
     if not proven:
         reasons = "; ".join(each.why_not for each in standings)
         return found(PlannedAction.CANNOT, f"no standby is proven to take its traffic: {reasons}")
+    try:
+        planned_move.admit("switchover", None, view, brake, view.applied.config.region(scope.scope_id), now)
+    except InvalidInputError as error:  # what TakeLease would say, with nobody there to see it
+        return found(PlannedAction.CANNOT, str(error))
     if not stages:
         left = notice.deadline - now
         return found(PlannedAction.CANNOT, f"{max(left, 0.0):.0f} s are left, too little for a move under judgement")
@@ -151,6 +156,11 @@ def _stages(rules: Moves, seconds: float) -> list[int]:
         if len(stages) * rules.bake_seconds + MOVE_SECONDS <= seconds:
             return stages
     return []
+
+
+def is_for_one(execution_arn: str, scope_id: str) -> bool:
+    """Whether an execution was started for a planned event: nobody stands at the console and sees how it ends."""
+    return execution_arn.rpartition(":")[2].startswith(f"{scope_id}-planned-")
 
 
 def execution_name(scope_id: str, notice: Notice, cluster_id: str) -> str:
