@@ -1,7 +1,7 @@
 """Every minute: is a node of any cluster sick, or a quarantined cluster in nobody's hand? Then a recovery begins.
 
-Started too by EventBridge when an execution of `cluster_recovery` ended badly: somebody is told, and what it left is
-taken over by the next one.
+Then: has the Region a standby, and if not, who rebuilds one? Started too by EventBridge when an execution of
+`cluster_recovery` ended badly: somebody is told, and what it left is taken over by the next one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pydantic import BaseModel, Field
 from standfast import bootstrap, recovery_announcements, recovery_start, telling
 from standfast.errors import ConflictError
 from standfast.fleet import parse_input
+from standfast.incident_keeping import IncidentKeeper
 from standfast.lease import HolderState
+from standfast.redundancy_keeping import RedundancyKeeper
 
 TOLD = frozenset({"RecoveryRefused", "RecoveryDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
@@ -28,7 +30,7 @@ class EndedExecution(BaseModel):
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """Answer what was found and begun, by cluster id."""
+    """Answer what was found and begun, by cluster id, and how the Region's redundancy stands."""
     found = {}
     if event.get("source") == "aws.states":
         ended = parse_input(EndedExecution, event["detail"], "the event's detail")
@@ -36,6 +38,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     view = bootstrap.cluster_table().view()
     for cluster_id in sorted(view.applied.config.region(view.scope.scope_id).clusters):
         found[cluster_id] = _look(cluster_id)
+    found["redundancy"] = _redundancy().look(found, bootstrap.clock().now())
     return found
 
 
@@ -58,6 +61,13 @@ def _look(cluster_id: str) -> str:
     payload = {"scope_id": scope_id, "cluster_id": cluster_id, "reason": due.reason, "trigger": "schedule"}
     started = recoveries.start_recovery(due.name, payload)
     return f"{due.reason}; {'begun: ' + started if started else due.name + ' was begun before'}"
+
+
+def _redundancy() -> RedundancyKeeper:
+    table, log = bootstrap.cluster_table(), bootstrap.incident_log()
+    keeper = IncidentKeeper(bootstrap.settings().region, table, log, bootstrap.messenger(), bootstrap.metrics())
+    records, recoveries, scaling = bootstrap.recovery_table(), bootstrap.recoveries(), bootstrap.scaling()
+    return RedundancyKeeper(keeper, records, recoveries, scaling, switches=bootstrap.region_table(), told=table)
 
 
 def _tell(ended: EndedExecution) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, recovery_announcements, recovery_start, telling
+from standfast import bootstrap, recovery_announcements, recovery_start, scaling, telling
+from standfast.errors import StandfastError
 from standfast.fleet import parse_input
 from standfast.recovery_steps import GiveUpRecoveryStep
+
+if TYPE_CHECKING:
+    from standfast.scaling import FailedActivity
+
+logger = logging.getLogger("standfast.recovery")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -16,10 +23,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view, record = table.view(), records.read_recovery(step.cluster_id)
     tried = [remedy for remedy in record.remedies if remedy.at >= step.began_at]
     if record.lease.holder == step.execution_arn:
-        record = record.failed(view.applied.config.recovery.hold_down_seconds, now)
+        why = recovery_announcements.why_not_recovered(step)
+        record = record.failed(view.applied.config.recovery.hold_down_seconds, now, why)
         records.write_recovery(record)
+    serves = recovery_start.serves(view, step.cluster_id)
     announcement = recovery_announcements.not_recovered(
-        step, tried, record.not_before, serves=recovery_start.serves(view, step.cluster_id)
+        step, tried, record.not_before, serves=serves, failed=_refused(step)
     )
     told = telling.tell(
         announcement,
@@ -32,3 +41,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         now=now,
     )
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
+
+
+def _refused(step: GiveUpRecoveryStep) -> FailedActivity | None:
+    """What Auto Scaling could not do since this recovery began. A person is told of the recovery all the same."""
+    try:
+        return scaling.latest(bootstrap.scaling().failed_activities(step.cluster_id, step.began_at))
+    except StandfastError:
+        logger.exception("what Auto Scaling did for %s cannot be said", step.cluster_id)
+        return None

@@ -9,7 +9,7 @@ import pytest
 
 from standfast.aws.incident_table import IncidentTable
 from standfast.errors import ConflictError, CorruptStateError
-from standfast.incidents import Incident
+from standfast.incidents import Incident, Kind
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
 
 NEW = Incident("i-1", SCOPE, ACTIVE, "0 of 4 replicas pass", NOW - 30, NOW - 28.5, affects_users=True)
@@ -25,6 +25,19 @@ def test_an_open_incident_is_read_back_as_it_was_written(table: IncidentTable) -
     whole = replace(NEW.with_act(NOW, "moved"), decided_at=NOW - 27, moved_at=NOW - 26.25, well_since=NOW)
     table.write_incident(whole)
     assert table.open_incidents() == [replace(whole, version=1)]
+
+
+def test_an_incident_says_what_it_is_about_and_one_of_an_earlier_release_is_a_failure(
+    table: IncidentTable, dynamodb: Any, state_table: str
+) -> None:
+    table.write_incident(replace(NEW, kind=Kind.REDUNDANCY))
+    assert [each.kind for each in table.open_incidents()] == [Kind.REDUNDANCY]
+    dynamodb.update_item(
+        TableName=state_table,
+        Key={"pk": {"S": f"{SCOPE}#OPEN"}, "sk": {"S": "i-1"}},
+        UpdateExpression="REMOVE kind",
+    )
+    assert [each.kind for each in table.open_incidents()] == [Kind.FAILURE]
 
 
 def test_who_wrote_later_must_have_read_what_was_written_before(table: IncidentTable) -> None:

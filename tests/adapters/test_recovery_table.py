@@ -62,6 +62,19 @@ def test_what_is_written_is_read_with_a_version_one_higher(table: RecoveryTable)
     assert (read.attempts, read.not_before, read.down_since) == (2, NOW + 60, NOW - 5)
 
 
+def test_why_the_last_recovery_failed_is_kept_until_one_succeeds_and_an_earlier_release_kept_none(
+    table: RecoveryTable, client: Any
+) -> None:
+    table.write_recovery(RecoveryRecord(ACTIVE).failed(60, NOW, "i-1 is not mended by the whole ladder"))
+    read = table.read_recovery(ACTIVE)
+    assert (read.attempts, read.failure) == (1, "i-1 is not mended by the whole ladder")
+    assert len(read.failed(60, NOW, "x" * 5000).failure) == 1000
+    assert read.succeeded().failure == ""
+    key = {"pk": {"S": f"{SCOPE}#RECOVERY"}, "sk": {"S": ACTIVE}}
+    client.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE failure")
+    assert table.read_recovery(ACTIVE).failure == ""
+
+
 def test_of_two_writers_one_has_to_read_again(table: RecoveryTable) -> None:
     table.write_recovery(RecoveryRecord(ACTIVE))
     seen = table.read_recovery(ACTIVE)

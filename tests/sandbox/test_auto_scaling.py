@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox.aws.auto_scaling import AutoScaling
+from sandbox.aws.auto_scaling import NO_CAPACITY, NO_QUOTA, AutoScaling
 from sandbox.aws.latency import Latencies, LatencyInjector
 from sandbox.aws.tags import tag_conditions
 from tests.sandbox.conftest import wait_for
@@ -92,11 +92,30 @@ def test_with_less_capacity_wanted_none_comes(group: Group) -> None:
     assert group.instances() == {other}
 
 
-def test_where_no_instance_can_be_had_none_comes(group: Group) -> None:
-    group.seam.run_out(REGION)
+def activities(group: Group) -> list[tuple[str, str]]:
+    found = group.autoscaling.describe_scaling_activities(AutoScalingGroupName="a", MaxRecords=2)["Activities"]
+    return [(each["StatusCode"], each.get("StatusMessage", "")) for each in found]
+
+
+@pytest.mark.parametrize("said", [NO_CAPACITY, NO_QUOTA])
+def test_where_no_instance_can_be_had_none_comes_and_the_activity_says_why(group: Group, said: str) -> None:
+    group.seam.run_out(REGION, said)
     group.terminate(min(group.instances()))
     wait_for("its end", lambda: group.changes)
     assert len(group.instances()) == 1
+    assert activities(group) == [("Failed", said)]
+
+
+def test_what_was_refused_is_launched_once_it_can_be_had(group: Group) -> None:
+    group.seam.run_out(REGION)
+    group.terminate(min(group.instances()))
+    wait_for("its end", lambda: group.changes)
+    group.seam.restock(REGION)
+    wait_for("a launch", lambda: len(group.changes) == 2)
+    assert len(group.instances() & group.targets()) == 2
+    assert activities(group) == [("Successful", ""), ("Failed", NO_CAPACITY)]
+    group.seam.restock(REGION)  # nothing is wanting: nothing is launched
+    assert group.changes == [1, 2]
 
 
 def test_an_instance_of_no_group_is_refused(group: Group) -> None:

@@ -37,7 +37,7 @@ PROBING = {
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
 
 
-COMES_ONCE = {"BeginRecoveriesFunction", "HandleAlarmFunction", "ReconcileFunction"}
+COMES_ONCE = {"BeginRecoveriesFunction", "HandleAlarmFunction", "HandlePlannedEventFunction", "ReconcileFunction"}
 
 
 def module_of(function: Document) -> str:
@@ -116,6 +116,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",
         "HandleAlarmFunction",
+        "HandlePlannedEventFunction",
         "ReconcileFunction",
         "WatchEndpointsFunction",
         "WatchRegionsFunction",

@@ -47,6 +47,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.announce": {"view", "outcome", "record"},
     "failover.check_drain": {"view"},
     "failover.give_up": {"view", "read", "read_config", "write_desired", "release", "outcome", "record"},
+    "failover.handle_planned_event": {"view", "outcome", "record"},
     "failover.probe_standbys": {"view"},
     "failover.quarantine": {"read", "write_desired"},
     "failover.readmit_cluster": {"read_config", "read", "grant", "write_desired", "release"},
@@ -109,6 +110,7 @@ INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     "failover.give_up": {"open_incidents", "write_incident"},
     "failover.reconcile": {"open_incidents", "write_incident"},
     "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
+    "recovery.begin_recoveries": {"open_incidents", "write_incident"},  # through .redundancy_keeping
     "incidents.list_incidents": {"open_incidents", "closed_incidents"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
@@ -122,6 +124,7 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
     "configuration.set_switch": {"read_brake", "write_switch"},
     "failover.announce": {"sights", "glance_at_brake"},
     "failover.give_up": {"sights", "glance_at_brake"},
+    "failover.handle_planned_event": {"read_brake", "glance_at_brake"},
     "failover.reconcile": {"read_brake", "glance_at_brake"},
     "failover.shift_traffic": {"glance_at_brake"},
     "failover.take_lease": {"read_brake"},
@@ -145,6 +148,13 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "configuration.set_switch": {"sns:Publish"},
     "failover.announce": {"sns:Publish", "events:PutEvents"},
     "failover.give_up": {"sns:Publish", "events:PutEvents"},
+    "failover.handle_planned_event": {
+        "ec2:DescribeInstanceStatus",
+        "ec2:DescribeInstances",
+        "events:PutEvents",
+        "sns:Publish",
+        "states:StartExecution",
+    },
     "failover.readmit_cluster": {"states:DescribeExecution"},
     "failover.reconcile": {
         "elasticloadbalancing:DescribeRules",
@@ -170,6 +180,8 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "recovery.announce_recovery": {"sns:Publish", "events:PutEvents"},
     "recovery.apply_remedy": {"autoscaling:TerminateInstanceInAutoScalingGroup", "ssm:SendCommand"},
     "recovery.begin_recoveries": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
         "events:PutEvents",
         "sns:Publish",
         "states:DescribeExecution",
@@ -177,7 +189,12 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     },
     "recovery.bring_back": {"elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:RegisterTargets"},
     "recovery.check_remedy": {"ssm:ListCommandInvocations"},
-    "recovery.give_up_recovery": {"sns:Publish", "events:PutEvents"},
+    "recovery.give_up_recovery": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
+        "events:PutEvents",
+        "sns:Publish",
+    },
     "recovery.list_nodes": {
         "ec2:DescribeInstances",
         "elasticloadbalancing:DescribeTargetGroups",

@@ -10,6 +10,7 @@ import pytest
 from standfast import move_announcements
 from standfast.announcements import Urgency
 from standfast.move_judgement import StageAction
+from standfast.planned_events import TRIGGER
 from standfast.shifting import AbortStep, ShiftInput, Stage
 from standfast.steps import DrainStep, GiveUpStep
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
@@ -47,8 +48,8 @@ ASKED = ShiftInput(
 STAGE = Stage(number=2, weight=100, pause=True, last=True)
 
 
-def gave_up(error: str, cause: str, *, ours: bool = True) -> Any:
-    step = GiveUpStep.model_validate({**PLAN, "error": {"Error": error, "Cause": cause}})
+def gave_up(error: str, cause: str, *, ours: bool = True, trigger: str = "console") -> Any:
+    step = GiveUpStep.model_validate({**PLAN, "trigger": trigger, "error": {"Error": error, "Cause": cause}})
     return move_announcements.gave_up(step, ours=ours)
 
 
@@ -83,6 +84,12 @@ def test_somebody_is_woken_when_the_weights_could_not_be_put_back() -> None:
     told = gave_up(*child("ShiftStranded", "use1-a died meanwhile"))
     assert told.urgency is Urgency.PAGE
     assert "Look at them now" in told.text
+
+
+def test_somebody_is_woken_when_a_move_before_what_aws_announced_is_given_up() -> None:
+    for ours, urgency in ((True, Urgency.PAGE), (False, Urgency.NOTICE)):
+        told = gave_up(*child("ShiftAborted", "use1-b is dead"), ours=ours, trigger=TRIGGER)
+        assert told.urgency is urgency
 
 
 def test_a_move_that_a_failover_took_over_wakes_nobody_a_second_time() -> None:

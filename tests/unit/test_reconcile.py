@@ -160,6 +160,13 @@ def test_an_execution_that_told_what_happened_is_not_told_again(error: str) -> N
     assert not place.messenger.pages
 
 
+def test_a_move_for_a_planned_event_that_was_refused_is_told_for_nobody_stood_at_the_console() -> None:
+    place, arn = Place(builders.record(), {ACTIVE: 100}), f"{EXECUTION.rpartition(':')[0]}:{SCOPE}-planned-0123"
+    place.reconciler.ended(arn, "FAILED", "FailoverRefused", NOW)
+    assert arn in place.messenger.pages[0][1]
+    assert "told what happened itself" in place.reconciler.ended(arn, "FAILED", "MoveDidNotSucceed", NOW)
+
+
 @pytest.mark.parametrize("error", ["NobodyWasTold", "FailoverNotStarted", "KeyError"])
 def test_an_execution_that_told_nobody_is_told(error: str) -> None:
     place = Place(builders.record(), {ACTIVE: 100})

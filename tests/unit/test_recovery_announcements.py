@@ -13,6 +13,7 @@ from standfast.checks import NodeFinding, NodeHealth
 from standfast.health import Verdict
 from standfast.recovery import Remedy
 from standfast.recovery_steps import DecidedStep, GiveUpRecoveryStep, PlanStep
+from standfast.scaling import FailedActivity, Refusal
 from standfast.xids import Action
 from tests.builders import ACTIVE, NOW, SCOPE
 
@@ -79,6 +80,19 @@ def test_a_recovery_that_failed_wakes_somebody_where_the_standby_is_lost(serves:
     assert "It is not mended: i-1 is not mended by the whole ladder" in said.text
     assert ("stays quarantined until it is mended" in said.text) is not serves
     assert "3. the next recovery may begin at 2027-01-15 08:15:00.0 UTC, by itself." in said.text
+
+
+@pytest.mark.parametrize(("refusal", "mend"), [
+    (Refusal.CAPACITY, "1. give the Auto Scaling group gpu another instance type or Availability Zone"),
+    (Refusal.QUOTA, "1. ask for a higher quota (Service Quotas"),
+    (Refusal.OTHER, "1. mend what AWS says above"),
+])  # fmt: skip
+def test_an_instance_that_could_not_be_had_is_said_with_what_to_do(refusal: Refusal, mend: str) -> None:
+    step = given_up(decision=decision("give up", "use1-a has 3 of 4 nodes"))
+    failed = FailedActivity("gpu", NOW, refusal, "we do not have sufficient capacity")
+    said = told.not_recovered(step, [REBOOT], None, serves=False, failed=failed)
+    assert f"Why no instance came: {refusal}, and Auto Scaling group gpu cannot launch: we do not have" in said.text
+    assert mend in said.text
 
 
 def test_an_error_is_told_in_its_own_words() -> None:

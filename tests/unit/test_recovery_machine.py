@@ -18,6 +18,7 @@ from standfast.lease import HolderState, Lease, Purpose
 from standfast.recovery import Remedy
 from standfast.recovery_ports import Applied, Instance, Progress
 from standfast.recovery_record import RecoveryRecord
+from standfast.scaling import FailedActivity, Refusal
 from standfast.stores import ScopeRecord
 from standfast.xids import Action
 from tests import builders
@@ -51,6 +52,7 @@ class World:
     region: FakeRegionTable
     nodes: dict[str, Node]
     lemons: bool = False
+    comes: bool = True
     now_: float = NOW
     records: dict[str, RecoveryRecord] = field(default_factory=dict)
     applied: list[tuple[str, Action]] = field(default_factory=list)
@@ -58,6 +60,7 @@ class World:
     messenger: FakeMessenger = field(default_factory=FakeMessenger)
     executions: FakeExecutions = field(default_factory=FakeExecutions)
     least_answering: int = 99
+    refused: list[FailedActivity] = field(default_factory=list)
 
     # Clock
 
@@ -96,6 +99,12 @@ class World:
         for name in instance_ids:
             self.nodes[name].registered = True
 
+    # Scaling
+
+    def failed_activities(self, cluster_id: str, since: float) -> Sequence[FailedActivity]:
+        self.executions.faults.check("failed_activities")
+        return [each for each in self.refused if each.at >= since]
+
     # Remedies
 
     def apply(self, remedy: Remedy) -> Applied:
@@ -107,7 +116,8 @@ class World:
             heir = Node(launched_at=self.now_ + 1)
             if self.lemons:
                 heir = replace(node, launched_at=self.now_ + 1, registered=True)
-            self.nodes[f"{remedy.instance_id}-new"] = heir
+            if self.comes:
+                self.nodes[f"{remedy.instance_id}-new"] = heir
         elif node.mended_by is not None and remedy.rung >= node.mended_by:
             self.nodes[remedy.instance_id] = replace(node, looks=Action.IGNORE, answers=True)
         return Applied(remedy, "" if remedy.rung is Action.REPLACE else "command-1", "as a test has it")
@@ -173,7 +183,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
         factories = {
             "cluster_table": Store(world), "region_table": world.region, "recovery_table": world, "clock": world,
             "cluster_nodes": world, "remedies": world, "messenger": world.messenger, "executions": world.executions,
-            "recoveries": world.executions,
+            "recoveries": world.executions, "scaling": world,
         }  # fmt: skip
         for name, part in factories.items():
             monkeypatch.setattr(bootstrap, name, lambda part=part: part)
@@ -246,6 +256,23 @@ def test_what_is_never_mended_stays_quarantined_and_somebody_is_woken(make: Call
     ((subject, text),) = world.messenger.pages
     assert subject == f"{SCOPE}: {ACTIVE} is not mended"
     assert "is sick too: not the hardware" in text
+    assert "is sick too: not the hardware" in record.failure
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_replacement_that_never_comes_is_told_with_what_aws_says_and_without_it_all_the_same(
+    make: Callable[..., World], known: bool
+) -> None:
+    world = make(Node(looks=Action.REPLACE), scope=quarantined())
+    world.refused = [FailedActivity("gpu", NOW + 5, Refusal.CAPACITY, "InsufficientInstanceCapacity - none left")]
+    world.on_apply = lambda: setattr(world, "comes", False)
+    if not known:
+        world.executions.faults.fail("failed_activities", AccessDeniedError("not allowed"))
+    assert world.walk().error == "RecoveryDidNotSucceed"
+    ((_, text),) = world.messenger.pages
+    assert f"{ACTIVE} has 3 of 4 nodes: look at the activity" in text
+    assert ("and Auto Scaling group gpu cannot launch: InsufficientInstanceCapacity - none left" in text) is known
+    assert ("1. give the Auto Scaling group gpu another instance type" in text) is known
 
 
 def test_while_the_switch_observes_one_look_is_told_and_nothing_is_written(make: Callable[..., World]) -> None:

@@ -135,6 +135,32 @@ def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby
     assert scope.lease.holder is None
 
 
+def test_a_standby_that_cannot_be_rebuilt_for_want_of_instances_is_told_for_it_and_comes_back_with_them(
+    sandbox: Sandbox, region: SandboxRegion
+) -> None:
+    rules = {"automatic": False, "start_seconds": 12, "redundancy_grace_seconds": 0}
+    sandbox.apply_config(recovery=rules, failover={"drain_seconds": 2})
+    heard, scaling = len(region.messages()), sandbox.cloud.auto_scaling
+    payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
+    region.wait_for_end(region.start_execution(payload))
+    scaling.run_out(REGION)
+    node_of(region).shell.fail_remapping(0)
+    assert recover(region)["error"] == "RecoveryDidNotSucceed"
+    (page,) = told(region, heard)
+    assert (page.topic, "Why no instance came: AWS has no such instance left" in page.text) == ("page", True)
+    for _ in range(2):  # by the scheduled look, however often: one loss is one incident and one page
+        found = region.invoke("begin-recoveries", {})["redundancy"]
+    assert found.startswith(f"{REGION} has no standby: {PRIMARY} is quarantined, and AWS has no such instance left")
+    (lost,) = [message for message in region.messages()[heard:] if "no standby" in message.subject]
+    assert "InsufficientInstanceCapacity" in lost.text
+    kinds = [(each["kind"], each["cluster_id"]) for each in region.invoke("list-incidents", {})["open"]]
+    assert kinds.count(("redundancy", PRIMARY)) == 1
+    scaling.restock(REGION)
+    region.wait_for("the instance", lambda: len(region.nodes.nodes(PRIMARY)) == 4, 60.0)
+    assert recover(region)["status"] == "SUCCEEDED"
+    assert region.view().scope.desired.roles[PRIMARY] is Role.STANDBY
+
+
 def test_sick_nodes_and_failed_clusters_are_found_and_a_recovery_begins_once(
     sandbox: Sandbox, region: SandboxRegion
 ) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 
 from sandbox.fleet.load import Plan
 from sandbox.region import SandboxRegion
+from sandbox.world import Sandbox
 from standfast.fleet import Role
 from tests.stories import PRIMARY, REGION, STANDBY, pages, run
 
+ROOT = Path(__file__).resolve().parents[2]
 PLANNED = {"mode": "switchover", "scope_id": REGION, "reason": "a test moves the traffic as planned", "bake_seconds": 0}
 
 
@@ -118,6 +122,31 @@ def test_a_planned_move_that_is_stopped_is_undone_by_the_reconciler(region: Sand
     region.wait_for("the way back", lambda: stands_at(region, {PRIMARY: 100, STANDBY: 0}), 30.0)
     scope = region.wait_for("the lease to be free", lambda: (s := region.view().scope).lease.holder is None and s, 10)
     assert (scope.desired.move, scope.attempts) == (None, 0)
+
+
+def test_what_aws_announces_moves_the_traffic_before_it_and_an_event_that_comes_twice_moves_once(
+    sandbox: Sandbox, region: SandboxRegion
+) -> None:
+    told = len(region.messages())
+    sandbox.apply_config(moves={"planned_events": "switchover", "stages": [100], "bake_seconds": 0})
+    event = json.loads((ROOT / "docs/events/instance_retirement.json").read_text())
+    gone = [{"entityValue": node.instance_id} for node in region.nodes.nodes(PRIMARY)]
+    start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 86_400))
+    detail = json.dumps({**event["detail"], "affectedEntities": gone, "startTime": start})
+    entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": detail}
+    announced = f"{REGION}: AWS takes nodes of {PRIMARY}, the traffic is moved before it"
+
+    def subjects() -> list[str]:
+        return [message.subject for message in region.messages()[told:]]
+
+    region.client("events").put_events(Entries=[entry])
+    region.wait_for("the announcement", lambda: announced in subjects(), 90.0)
+    region.client("events").put_events(Entries=[entry])
+    region.wait_for("the switchover", lambda: any("is done" in subject for subject in subjects()), 90.0)
+    sandbox.apply_config()
+    assert region.view().scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
+    assert subjects().count(announced) == 1
+    assert len([each for each in region.executions() if each["name"].startswith(f"{REGION}-planned-")]) == 1
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Executions,
         Inventory,
         LoadBalancer,
+        Maintenance,
         Messenger,
         Metrics,
         Prober,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         TargetHealth,
         TrafficMetrics,
     )
-    from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies
+    from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies, Scaling
     from standfast.stores import IncidentLog
 
 
@@ -178,6 +179,22 @@ def remedies() -> Remedies:
     from standfast.aws.remedies import NodeRemedies
 
     return NodeRemedies(settings().fleet)
+
+
+@cache
+def scaling() -> Scaling:
+    """Auto Scaling's activities."""
+    from standfast.aws.scaling_activities import ScalingActivities
+
+    return ScalingActivities()
+
+
+@cache
+def maintenance() -> Maintenance:
+    """EC2, as far as it says what AWS will do to instances."""
+    from standfast.aws.maintenance import InstanceMaintenance
+
+    return InstanceMaintenance()
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from standfast import incidents
 from standfast.errors import ConflictError, StandfastError
-from standfast.incidents import Change, Incident
+from standfast.incidents import Change, Incident, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,17 +38,20 @@ class IncidentKeeper:
     def look(self, now: float) -> str:
         """Open, follow and close. Returns what changed in a sentence, empty where nothing did."""
         decisions = incidents.decide(self.views.view(), self.log.open_incidents(), now)
-        return "".join(f"; {self._write(decision, now)}" for decision in decisions)
+        return "".join(f"; {self.write(decision, now)}" for decision in decisions)
 
-    def _write(self, decision: IncidentDecision, now: float) -> str:
+    def write(self, decision: IncidentDecision, now: float) -> str:
+        """Write what was decided of one incident, and tell that it was opened or closed. Returns it in a sentence."""
         incident = decision.incident
         try:
             self.log.write_incident(incident)
         except ConflictError:
             return f"incident {incident.incident_id} was written by somebody else"
+        redundant = incident.kind is Kind.REDUNDANCY
         if decision.change in _EVENTS:
             detail = {
                 "incident_id": incident.incident_id,
+                "kind": str(incident.kind),
                 "scope_id": incident.scope_id,
                 "cluster_id": incident.cluster_id,
                 "affects_users": incident.affects_users,
@@ -57,8 +60,10 @@ class IncidentKeeper:
             }
             self.messenger.event(_EVENTS[decision.change], detail)
         if decision.change is Change.CLOSED:
-            subject = f"{self.scope_id}: the incident of {incident.cluster_id} is over"
+            of = f"the incident of {incident.cluster_id} is over"
+            subject = f"{self.scope_id} has a standby again" if redundant else f"{self.scope_id}: {of}"
             self.messenger.notice(subject, f"{incidents.summary(incident)}\nIncident: {incident.incident_id}")
+        if decision.change is Change.CLOSED and not redundant:  # the figures are those of failures
             self.metrics.put({f"SecondsTo{name.title()}": took for name, took in incident.durations().items()}, now)
         return f"incident {incident.incident_id} {decision.change}: {decision.reason}"
 
@@ -70,7 +75,8 @@ def amend(log: IncidentLog, plan: Plan, change: Callable[[Incident], Incident]) 
     """
     try:
         for _ in range(AMEND_ROUNDS):
-            known = [incident for incident in log.open_incidents() if incident.cluster_id == plan.failed_cluster_id]
+            failures = [incident for incident in log.open_incidents() if incident.kind is Kind.FAILURE]
+            known = [incident for incident in failures if incident.cluster_id == plan.failed_cluster_id]
             try:
                 log.write_incident(change(known[0] if known else _begun(plan)))
             except ConflictError:

@@ -25,6 +25,13 @@ MOST_ACTIONS = 40
 """The latest are kept: an engine that flaps for days must not outgrow an item of 400 KB."""
 
 
+class Kind(StrEnum):
+    """What an incident is about."""
+
+    FAILURE = "failure"
+    REDUNDANCY = "redundancy"
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """One thing that was done about it, in words."""
@@ -35,7 +42,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One failure of one cluster.
+    """One failure of one cluster; or, by its `kind`, one time in which a Region had no standby (see redundancy).
 
     `opened_at` is when the first of the failed probes began, `detected_at` when the verdict fell. `affects_users`: the
     cluster had traffic then. `well_since`: the service has been good since, None while it is not. `closed_at` is None
@@ -57,6 +64,7 @@ class Incident:
     actions: tuple[Act, ...] = ()
     acknowledged_by: str = ""
     acknowledged_at: float | None = None
+    kind: Kind = Kind.FAILURE
     version: int = 0
 
     def with_act(self, at: float, what: str) -> Incident:
@@ -84,6 +92,7 @@ class Change(StrEnum):
     OPENED = "opened"
     WELL = "well"
     RELAPSED = "relapsed"
+    NOTED = "noted"
     CLOSED = "closed"
 
 
@@ -97,8 +106,9 @@ class IncidentDecision:
 
 
 def decide(view: View, known: Sequence[Incident], now: float) -> list[IncidentDecision]:
-    """What the open incidents of a scope come to by what is known now. Nothing where nothing changes."""
+    """What the open incidents of failures come to by what is known now. Nothing where nothing changes."""
     region = view.applied.config.region(view.scope.scope_id)
+    known = [incident for incident in known if incident.kind is Kind.FAILURE]
     busy = {incident.cluster_id for incident in known}
     bad = (view.assessments[name] for name in sorted(region.clusters) if name in view.assessments and name not in busy)
     opened = [_opened(view, found) for found in bad if _is_new(view, found, now)]
@@ -171,6 +181,8 @@ def summary(incident: Incident) -> str:
     """A closed incident in a few lines: how long, why, and what was done."""
     took = ", ".join(f"{seconds:.1f} s to {name}" for name, seconds in incident.durations().items())
     felt = "users felt it" if incident.affects_users else "it had no traffic"
+    if incident.kind is Kind.REDUNDANCY:
+        felt = "users did not feel it"
     return "\n".join(
         (
             f"{incident.cluster_id}: {incident.cause} ({felt}).",

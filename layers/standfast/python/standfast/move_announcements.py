@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
 from standfast.move_judgement import StageAction
+from standfast.planned_events import TRIGGER, PlannedAction
 from standfast.traffic import describe
 
 if TYPE_CHECKING:
+    from standfast.planned_events import PlannedDecision
+    from standfast.planned_notices import Notice
     from standfast.shifting import AbortStep, ShiftPlan
     from standfast.steps import DrainStep, GiveUpStep
     from standfast.traffic import Move
@@ -52,7 +56,7 @@ def held_back(step: DrainStep) -> Announcement:
 def gave_up(step: GiveUpStep, *, ours: bool) -> Announcement:
     """A planned move did not come to its end. `ours`: the lease was this move's until now.
 
-    Somebody is woken only when the traffic may not be where it should be.
+    Somebody is woken only when the traffic may not be where it should be, or must leave before a deadline.
     """
     source = step.failed_cluster_id
     said = cause_in_words(step.error)
@@ -70,10 +74,44 @@ def gave_up(step: GiveUpStep, *, ours: bool) -> Announcement:
         where,
         *_links(step.execution_arn),
     ]
-    urgency = Urgency.PAGE if said.startswith(STRANDED) and ours else Urgency.NOTICE
+    wakes = ours and (said.startswith(STRANDED) or step.trigger == TRIGGER)
+    urgency = Urgency.PAGE if wakes else Urgency.NOTICE
     subject = f"{step.scope_id}: {step.mode} from {source} was given up"
     outcome = f"given up: {said.partition(':')[0]}"
     return Announcement(urgency, subject, "\n".join(lines), "MoveAborted", outcome)
+
+
+_AFTER_THE_MOVE = (
+    "You are told how it ends. The cluster stands by then; moves.automatic_failback, where it is on, would go back to "
+    "it before AWS is done: set the cluster's switch to observe until then."
+)
+
+
+def planned_event(scope_id: str, notice: Notice, decision: PlannedDecision) -> Announcement:
+    """AWS announces that instances go."""
+    cluster_id, steps = decision.cluster_id, list[str]()
+    if decision.action in (PlannedAction.ASK, PlannedAction.CANNOT):
+        steps.append(
+            f"move the traffic before {at(notice.deadline)}: start cluster_failover with the input "
+            f"{json.dumps(decision.payload, sort_keys=True, ensure_ascii=False)}"
+        )
+        steps.append("or leave it: what fails then is failed over as any failure is, with the requests of that moment.")
+    lines = [
+        f"What AWS announces: {notice.what}, from {at(notice.deadline)} on ({notice.event_id}).",
+        f"What that means: {decision.reason}.",
+        *([_AFTER_THE_MOVE] if decision.action is PlannedAction.MOVE else []),
+        *(["What is left to do:"] if steps else []),
+        *(f"{number}. {text}" for number, text in enumerate(steps, 1)),
+    ]
+    urgent = decision.action is PlannedAction.CANNOT or (decision.action is PlannedAction.ASK and decision.urgent)
+    words = {PlannedAction.CANNOT: "cannot be moved before it", PlannedAction.MOVE: "is moved before it"}
+    what = words.get(decision.action, "is to be moved before it" if steps else "goes on")
+    subject = f"{scope_id}: AWS takes nodes of {cluster_id}, the traffic {what}"
+    # Another date, or other instances, are told anew.
+    outcome = f"{decision.action}: {notice.deadline:.0f} {' '.join(notice.instance_ids)}"[:200]
+    return Announcement(
+        Urgency.PAGE if urgent else Urgency.NOTICE, subject, "\n".join(lines), "PlannedEventAnnounced", outcome
+    )
 
 
 def settled(scope_id: str, move: Move, reason: str, *, finished: bool) -> Announcement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -56,6 +56,14 @@ class Moves(BaseModel):
     pause_seconds: PauseSeconds = Field(default=1800, description="how long a person may take to answer; then: abort")
     failback_after_seconds: int = Field(
         default=1800, ge=0, le=604800, description="hold-down since another cluster became active"
+    )
+    planned_events: Literal["tell", "switchover"] = Field(
+        default="tell",
+        description="where AWS announces that it takes more nodes than the active cluster can spare (retirement, "
+        "maintenance, the end of a Capacity Block): tell a person, or switch over before it by itself",
+    )
+    planned_event_margin_seconds: int = Field(
+        default=120, ge=0, le=86_400, description="so long before AWS's deadline such a move must be over"
     )
     automatic_failback: bool = Field(
         default=False, description="start the failback by itself once the hold-down is over and the cluster is healthy"

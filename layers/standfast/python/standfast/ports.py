@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from standfast.checks import Traffic
     from standfast.engine import EngineDescription
@@ -53,6 +53,18 @@ class Inventory(Protocol):
 
     def replicas(self, entry: Entry) -> Mapping[str, Sequence[ReplicaAddress]]:
         """Cluster id -> the addresses of the targets in its target group, healthy or not."""
+        ...
+
+
+class Maintenance(Protocol):
+    """What AWS will do to instances."""
+
+    def instances_of(self, reservation_id: str) -> Sequence[str]:
+        """The instances that run in a Capacity Reservation or Capacity Block."""
+        ...
+
+    def scheduled(self, instance_ids: Collection[str]) -> Mapping[str, float]:
+        """Instance id -> when AWS takes it at the earliest, of those that it will take."""
         ...
 
 

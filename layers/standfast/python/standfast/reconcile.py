@@ -6,7 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from standfast import announcements, failover, lease, move_announcements, move_judgement, planned_move, traffic
+from standfast import (
+    announcements,
+    failover,
+    lease,
+    move_announcements,
+    move_judgement,
+    planned_events,
+    planned_move,
+    traffic,
+)
 from standfast.errors import ConflictError, FencedError, LeaseHeldError
 from standfast.fleet import Role
 from standfast.lease import HolderState, Purpose
@@ -19,7 +28,8 @@ if TYPE_CHECKING:
     from standfast.ports import Executions, LoadBalancer, Messenger
     from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, View, ViewStore
 
-TOLD = frozenset({"FailoverRefused", "FailoverDidNotSucceed", "MoveDidNotSucceed"})
+REFUSED = "FailoverRefused"
+TOLD = frozenset({REFUSED, "FailoverDidNotSucceed", "MoveDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each."""
@@ -206,7 +216,8 @@ class Reconciler:
     def ended(self, execution_arn: str, status: str, error: str, now: float) -> str:
         """An execution ended as FAILED, TIMED_OUT or ABORTED. Its lease is released; somebody is told, once."""
         recovered = self.recover(now)
-        if error in TOLD:
+        unseen = error == REFUSED and planned_events.is_for_one(execution_arn, self.scope_id)
+        if error in TOLD and not unseen:
             return f"{recovered}; {execution_arn} told what happened itself"
         announcement = announcements.ended_half_way(self.scopes.read(self.scope_id), execution_arn, status, None)
         self._tell(announcement, _name(execution_arn), now)

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from standfast import scaling
 from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
 from standfast.recovery import RecoveryAction
+from standfast.redundancy import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from standfast.incidents import Incident
     from standfast.recovery import Remedy
     from standfast.recovery_steps import DecidedStep, GiveUpRecoveryStep, RecoveryPlan
+    from standfast.redundancy import Decision
+    from standfast.scaling import FailedActivity
 
 
 def recovered(step: DecidedStep, remedies: Sequence[Remedy], *, readmitted: bool) -> Announcement:
@@ -49,20 +54,33 @@ def held_back(step: DecidedStep) -> Announcement:
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RecoveryHeldBack", outcome)
 
 
+def why_not_recovered(step: GiveUpRecoveryStep) -> str:
+    """Why a recovery gave up, in words."""
+    if step.decision is not None and step.decision.action == RecoveryAction.GIVE_UP:
+        return step.decision.reason
+    return cause_in_words(step.error) if step.error else "nobody knows why"
+
+
 def not_recovered(
-    step: GiveUpRecoveryStep, remedies: Sequence[Remedy], retry_at: float | None, *, serves: bool
+    step: GiveUpRecoveryStep,
+    remedies: Sequence[Remedy],
+    retry_at: float | None,
+    *,
+    serves: bool,
+    failed: FailedActivity | None = None,
 ) -> Announcement:
-    """A recovery that did not succeed."""
+    """A recovery that did not succeed. `failed` is what Auto Scaling could not do for it, if anything."""
     cluster_id = step.cluster_id
     caught = cause_in_words(step.error) if step.error else ""
     given_up = step.decision is not None and step.decision.action == RecoveryAction.GIVE_UP
-    why = step.decision.reason if step.decision and given_up else caught or "nobody knows why"
+    why = why_not_recovered(step)
     stays = (
         f"{cluster_id} goes on with the nodes that are well."
         if serves
         else f"{cluster_id} stays quarantined until it is mended: this Region may be without a standby."
     )
     steps = [
+        *([scaling.mend(failed)] if failed else []),
         "mend what is named above. A node that was taken out of its target group comes back with the next recovery.",
         "start cluster_recovery (statemachines/examples has its input), or invoke the readmit-cluster function.",
     ]
@@ -72,6 +90,7 @@ def not_recovered(
         f"What was wrong: {step.reason}",
         *_tried(remedies, "Nothing was done"),
         f"It is not mended: {why}",
+        *([f"Why no instance came: {failed}"] if failed else []),
         *([f"On the way: {caught}"] if given_up and caught else []),
         stays,
         "What is left to do:",
@@ -82,6 +101,24 @@ def not_recovered(
     urgency = Urgency.NOTICE if serves else Urgency.PAGE
     outcome = f"not recovered: {step.error.error if step.error and not given_up else why}"[:200]
     return Announcement(urgency, subject, "\n".join(lines), "RecoveryFailed", outcome)
+
+
+def no_standby(decision: Decision, incident: Incident, now: float) -> Announcement:
+    """A Region has been without a standby for longer than a rebuilding takes. Told once for each loss."""
+    scope_id = incident.scope_id
+    lines = [
+        f"What is wrong: {decision.reason}.",
+        f"Since: {at(incident.opened_at)}, for {(now - incident.opened_at) / 60:.0f} min.",
+        "What that means: the traffic is served; a failure of what serves it now has nowhere to go.",
+    ]
+    if decision.state is State.REBUILDING:
+        steps = [*decision.mends, "wait: you are told how the recovery ends, and when there is a standby again."]
+    else:
+        steps = [*decision.mends, "nothing else: this incident closes by itself once a standby is proven again."]
+    lines += ["What is left to do:", *(f"{number}. {text}" for number, text in enumerate(steps, 1))]
+    subject = f"{scope_id}: no standby for {(now - incident.opened_at) / 60:.0f} min"
+    outcome = f"no standby since {incident.opened_at:.0f}"
+    return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RedundancyLost", outcome)
 
 
 def ended_half_way(scope_id: str, execution_arn: str, status: str) -> Announcement:

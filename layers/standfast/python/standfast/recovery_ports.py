@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from standfast.lease import HolderState
     from standfast.recovery_record import RecoveryRecord
+    from standfast.scaling import FailedActivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,17 @@ class Remedies(Protocol):
 
     def progress(self, applied: Applied) -> Progress:
         """How far it is. May be repeated."""
+        ...
+
+
+class Scaling(Protocol):
+    """Auto Scaling, as far as it says why a cluster lacks instances."""
+
+    def failed_activities(self, cluster_id: str, since: float) -> Sequence[FailedActivity]:
+        """What failed at or after `since`, of the cluster's groups that have fewer instances than they should.
+
+        A group that has what it should have is refused nothing now, whatever was refused before.
+        """
         ...
 
 

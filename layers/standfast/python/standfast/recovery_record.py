@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
     from standfast.lease import HolderState
 
+MOST_WORDS = 1000
+"""Characters that are kept of why a recovery failed: its own page has them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecoveryRecord:
     """One cluster. `version` counts writes, 0 for a cluster that was never recovered.
 
-    `attempts` counts recoveries that failed since the last good one; none begins by itself before `not_before`.
+    `attempts` counts recoveries that failed since the last good one, and `failure` says why the last of them did; none
+    begins by itself before `not_before`.
     `down_since`: replicas were found down since, None while all pass.
     """
 
@@ -37,6 +41,7 @@ class RecoveryRecord:
     attempts: int = 0
     not_before: float = 0.0
     down_since: float | None = None
+    failure: str = ""
 
     def taken_by(self, execution_arn: str, state: HolderState, now: float) -> RecoveryRecord:
         """In charge of an execution. Raises LeaseHeldError while another one is at work: one recovery a cluster."""
@@ -66,10 +71,12 @@ class RecoveryRecord:
 
     def succeeded(self, not_before: float = 0.0) -> RecoveryRecord:
         """Let go after a recovery that did what it could."""
-        return replace(self, lease=released(self.lease), attempts=0, not_before=not_before)
+        return replace(self, lease=released(self.lease), attempts=0, not_before=not_before, failure="")
 
-    def failed(self, first_hold_down: float, now: float) -> RecoveryRecord:
-        """Let go after one that failed: the next begins by itself after a wait that doubles."""
+    def failed(self, first_hold_down: float, now: float, why: str = "") -> RecoveryRecord:
+        """Let go after one that failed, and why: the next begins by itself after a wait that doubles."""
         attempts = self.attempts + 1
         retry_at = now + hold_down_seconds(attempts, first_hold_down)
-        return replace(self, lease=released(self.lease), attempts=attempts, not_before=retry_at)
+        return replace(
+            self, lease=released(self.lease), attempts=attempts, not_before=retry_at, failure=why[:MOST_WORDS]
+        )

@@ -27,6 +27,9 @@ class RecoveryRules(BaseModel):
     suspect_seconds: float = Field(
         default=180, ge=5, le=3600, description="replicas that are down for less may come back by themselves"
     )
+    redundancy_grace_seconds: float = Field(
+        default=1800, ge=0, le=86_400, description="without a standby for as long, somebody is paged, once"
+    )
     hold_down_seconds: float = Field(default=900, ge=10, le=86_400, description="wait after one that failed; doubles")
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from standfast.aws.calls import config
 from standfast.aws.records import reading
 from standfast.aws.table import Table
 from standfast.errors import ConflictError
-from standfast.incidents import Act, Incident
+from standfast.incidents import Act, Incident, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +76,7 @@ def _incident(item: Mapping[str, Any]) -> Incident:
             actions=tuple(Act(float(act["at"]), act["what"]) for act in item["actions"]),
             acknowledged_by=item["acknowledged_by"],
             acknowledged_at=_moment(item, "acknowledged_at"),
+            kind=Kind(item.get("kind", Kind.FAILURE)),  # earlier releases knew no other
             version=int(item["version"]),
         )
 

@@ -44,6 +44,7 @@ class RecoveryTable(Table):
             "attempts": record.attempts,
             "not_before": record.not_before,
             "down_since": record.down_since,
+            "failure": record.failure,
         }
         unchanged = "attribute_not_exists(pk) OR version = :seen"
         if not self._put_if(self._partition, record.cluster_id, item, unchanged, {":seen": record.version}):
@@ -70,4 +71,5 @@ def _record(item: Mapping[str, Any]) -> RecoveryRecord:
             attempts=int(item["attempts"]),
             not_before=float(item["not_before"]),
             down_since=None if item["down_since"] is None else float(item["down_since"]),
+            failure=item.get("failure", ""),  # earlier releases kept none
         )
