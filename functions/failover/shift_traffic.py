@@ -6,6 +6,7 @@ from typing import Any
 
 from standfast import bootstrap, brake, traffic
 from standfast.fleet import parse_input
+from standfast.rule_weights import ALL, LOW_SHED
 from standfast.steps import ChosenStep, ShiftAnswer
 
 
@@ -29,6 +30,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches = bootstrap.region_table().glance_at_brake()
         brake.check_still_runs(switches, step.scope_id, step.failed_cluster_id, step.selection.cluster_id)
     wanted = traffic.all_to(step.selection.cluster_id, region.clusters)
+    if step.selection.sheds_low_priority:
+        wanted = {**wanted, LOW_SHED: ALL}
     if desired.token != step.token or traffic.shares(desired.weights) != traffic.shares(wanted):
         # A planned move that was under way is over by that: its source may be what failed.
         moved = desired.next(token=step.token, reason=step.reason, now=clock.now(), weights=wanted, ends_move=True)

@@ -12,6 +12,7 @@ from standfast.aws.calls import config
 from standfast.aws.load_balancer import TargetInventory, TargetStates, WeightedRule
 from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
 from standfast.fleet import SHED, Entry, ReplicaAddress
+from standfast.rule_weights import LOW_SHED, on_rules
 from standfast.targets import Targets
 from tests.builders import ACTIVE, RULE_ARN, STANDBY, target_group_arn
 
@@ -106,6 +107,24 @@ def test_the_group_that_sheds_is_weighed_like_a_cluster_and_has_no_replicas(
     assert rule.read_weights(entry) == {ACTIVE: 100, STANDBY: 0, SHED: 0}
 
 
+def test_a_rule_for_low_priority_is_written_and_read_beside_the_other(network: Network, rule: WeightedRule) -> None:
+    listener = network.rule.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+    header: Any = {
+        "Field": "http-header",
+        "HttpHeaderConfig": {"HttpHeaderName": "x-priority", "Values": ["batch", "low"]},
+    }
+    beside = network.elb.create_rule(
+        ListenerArn=listener, Priority=5, Conditions=[header], Actions=[network.forward({ACTIVE: 100, STANDBY: 0})]
+    )["Rules"][0]["RuleArn"]
+    entry = Entry(network.rule, network.entry.target_groups, network.groups["theirs"], beside)
+    for percent in (0, 50, 100):
+        weights = on_rules({ACTIVE: 0, STANDBY: 100, SHED: 0, LOW_SHED: percent}, entry)
+        rule.write_weights(entry, weights)
+        assert rule.read_weights(entry) == weights
+    assert rule.read_weights(network.entry) == {ACTIVE: 0, STANDBY: 100, network.groups["theirs"]: 0}
+    network.elb.delete_rule(RuleArn=beside)
+
+
 def test_writing_leaves_one_forward_action_without_stickiness(network: Network, rule: WeightedRule) -> None:
     rule.write_weights(network.entry, {ACTIVE: 1, STANDBY: 2})
     (action,) = network.actions()
@@ -171,9 +190,9 @@ def test_errors_of_elb_become_ours_and_nothing_is_sent_twice(
 
 
 def test_the_rule_has_short_time_outs_and_no_retries_of_its_own(aws: str) -> None:
-    settings: Any = WeightedRule()._client.meta.config
-    assert settings.retries["total_max_attempts"] == 1
-    assert (settings.connect_timeout, settings.read_timeout) == (1, 3)
+    found: Any = WeightedRule()._client.meta.config
+    assert found.retries["total_max_attempts"] == 1
+    assert (found.connect_timeout, found.read_timeout) == (1, 3)
 
 
 # Inventory

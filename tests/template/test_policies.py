@@ -480,7 +480,14 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
         if "dynamodb" in services:
             assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
         if "elasticloadbalancing:ModifyRule" in statement["Action"]:
-            assert target(statement["Resource"]) == "ListenerRuleArn"
+            service, low_priority = statement["Resource"]
+            assert target(service) == "ListenerRuleArn"
+            condition, rule, otherwise = low_priority["Fn::If"]
+            assert (condition, target(rule), target(otherwise)) == (
+                "HasLowPriority",
+                "LowPriorityRuleArn",
+                "AWS::NoValue",
+            )
 
 
 REMEDIES = {"RestartEngineDocument", "ResetGpuDocument", "RebootNodeDocument"}

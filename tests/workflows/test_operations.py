@@ -16,7 +16,7 @@ from sandbox.world import Sandbox
 from standfast.aws.cluster_table import ClusterTable
 from standfast.fleet import Role
 from standfast.health import Verdict
-from standfast.shedding import share
+from standfast.rule_weights import share
 from tests.stories import BY_HAND, PRIMARY, REGION, REPLICAS, STANDBY, pages, run
 
 

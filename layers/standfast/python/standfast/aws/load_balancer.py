@@ -10,6 +10,7 @@ import boto3
 from standfast.aws.calls import config, translated
 from standfast.errors import StandfastError
 from standfast.fleet import ReplicaAddress
+from standfast.rule_weights import LOW_PRIORITY, by_rule
 from standfast.targets import Targets
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _SHUNNED: Final = frozenset({"unhealthy", "unused", "unavailable"})
 
 
 class WeightedRule:
-    """LoadBalancer on a listener rule with one weighted forward action.
+    """LoadBalancer on listener rules with one weighted forward action each.
 
     No SDK retries: a retry inside the SDK could write old weights seconds later, after the actuator has read again.
     """
@@ -42,17 +43,25 @@ class WeightedRule:
         self._client = client or boto3.client("elbv2", config=config(attempts=1))
 
     def read_weights(self, entry: Entry) -> Weights:
+        before = dict(self._rules(entry))
         with translated("DescribeRules"):
-            rules = self._client.describe_rules(RuleArns=[entry.listener_rule_arn])["Rules"]
+            rules = self._client.describe_rules(RuleArns=list(before))["Rules"]
         names = {arn: name for name, arn in entry.weighted_groups().items()}
-        weights = dict.fromkeys(entry.weighted_groups(), 0)
-        for action in rules[0]["Actions"]:
-            for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
-                arn = group["TargetGroupArn"]
-                weights[names.get(arn, arn)] = group.get("Weight", 0)
+        weights = {prefix + name: 0 for prefix in before.values() for name in entry.weighted_groups()}
+        for rule in rules:
+            for action in rule["Actions"]:
+                for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
+                    arn = group["TargetGroupArn"]
+                    weights[before[rule["RuleArn"]] + names.get(arn, arn)] = group.get("Weight", 0)
         return weights
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:
+        service, low_priority = by_rule(weights)
+        self._write(entry, entry.listener_rule_arn, service)
+        if entry.low_priority_rule_arn is not None:
+            self._write(entry, entry.low_priority_rule_arn, low_priority)
+
+    def _write(self, entry: Entry, rule_arn: str, weights: Weights) -> None:
         groups: list[TargetGroupTupleTypeDef] = [
             {"TargetGroupArn": arn, "Weight": weights.get(name, 0)}
             for name, arn in sorted(entry.weighted_groups().items())
@@ -62,7 +71,13 @@ class WeightedRule:
             "ForwardConfig": {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}},
         }
         with translated("ModifyRule"):
-            self._client.modify_rule(RuleArn=entry.listener_rule_arn, Actions=[action])
+            self._client.modify_rule(RuleArn=rule_arn, Actions=[action])
+
+    @staticmethod
+    def _rules(entry: Entry) -> Sequence[tuple[str, str]]:
+        """Each rule's ARN, and what stands before the names in its weights."""
+        low_priority = entry.low_priority_rule_arn
+        return [(entry.listener_rule_arn, ""), *([(low_priority, LOW_PRIORITY)] if low_priority else [])]
 
 
 class TargetInventory:
