@@ -114,6 +114,7 @@ class FakeLoadBalancer:
     def __init__(self, weights: Weights) -> None:
         self.weights = dict(weights)
         self.writes: list[Weights] = []
+        self.tried = 0
 
     def read_weights(self, entry: Entry) -> Weights:
         return dict(self.weights)
@@ -121,6 +122,9 @@ class FakeLoadBalancer:
     def write_weights(self, entry: Entry, weights: Weights) -> None:
         self.writes.append(dict(weights))
         self.weights = dict(weights)
+
+    def check_writable(self, entry: Entry) -> None:
+        self.tried += 1
 
 
 class FakeClusterTable:

@@ -11,8 +11,8 @@ from standfast.steps import ChosenStep, ShiftAnswer
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer the weights as found on the rule. Without leave to change, they are only read, and a write
-    to the state table is tried that its condition refuses.
+    """Answer the weights as found on the rule. Without leave to change, they are only read, and two writes are tried
+    that cannot succeed: one to the state table that its condition refuses, one to the rule that ELB refuses.
 
     Raises FencedError when somebody else holds the lease by now, AutomationOffError when the brake was pulled since,
     NotConvergedError when the rule will not settle.
@@ -24,6 +24,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     entry, desired = region.bound_entry(), view.scope.desired
     if not step.may_change:
         traffic.check_writable(step.scope_id, desired, table, now=clock.now())
+        balancer.check_writable(entry)
         weights = balancer.read_weights(entry)
         return ShiftAnswer(version=desired.version, weights=dict(weights), shifted_at=clock.now()).model_dump()
     if not step.break_glass:

@@ -215,6 +215,9 @@ class ControllerPorts:
         for part in parts(weights):
             self.turnstile.pass_through(partial(write, part))
 
+    def check_writable(self, entry: Entry) -> None:
+        raise NotImplementedError
+
 
 class Controller:
     """One execution, or one step of shedding: take the lease, change the weights, apply, release.

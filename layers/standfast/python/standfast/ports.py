@@ -37,6 +37,13 @@ class LoadBalancer(Protocol):
         """
         ...
 
+    def check_writable(self, entry: Entry) -> None:
+        """A dry call: whether the weights of each rule could be written. Changes nothing, whoever writes meanwhile.
+
+        Raises what the write would raise; AccessDeniedError names the permission and the rule.
+        """
+        ...
+
 
 class TrafficMetrics(Protocol):
     """What the load balancer counted."""

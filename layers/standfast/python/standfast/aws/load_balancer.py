@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from standfast.traffic import Weights
 
 GROUPS_AT_ONCE: Final = 8
+NOWHERE: Final = ":targetgroup/standfast-dry-call/0000000000000000"
+"""The end of the ARN of a target group that nobody has: ELB gives each an id of its own."""
 _SHUNNED: Final = frozenset({"unhealthy", "unused", "unavailable"})
 """ELB API reference, TargetHealth, State: these get no requests. `initial` and `draining` are on their way."""
 
@@ -60,6 +62,25 @@ class WeightedRule:
         self._write(entry, entry.listener_rule_arn, service)
         if entry.low_priority_rule_arn is not None:
             self._write(entry, entry.low_priority_rule_arn, low_priority)
+
+    def check_writable(self, entry: Entry) -> None:
+        """A write that Elastic Load Balancing must refuse, because it names a target group that there is not.
+
+        ModifyRule has no dry run. To write the weights again that were just read would be one for whoever is alone; but
+        a failover may write between the two, and the proof would send its traffic back for seconds. A write that cannot
+        succeed undoes nobody's, however the calls fall. It goes the way of the real one (role, boundary, organisation,
+        endpoint, throttling) up to the refusal: AWS evaluates policies before a service looks at what is named. IAM's
+        simulator goes none of that way: its reference says that it may differ from what is, it stumbles over conditions
+        in an organisation's policies, and the preflight would have to ask IAM's control plane in us-east-1.
+        """
+        nowhere = entry.listener_rule_arn.partition(":listener-rule/")[0] + NOWHERE
+        for rule_arn, _ in self._rules(entry):
+            with translated(f"elasticloadbalancing:ModifyRule, tried on {rule_arn}"):
+                try:
+                    self._client.modify_rule(RuleArn=rule_arn, Actions=[{"Type": "forward", "TargetGroupArn": nowhere}])
+                except self._client.exceptions.TargetGroupNotFoundException:
+                    continue
+            raise StandfastError(f"{rule_arn} took a write to {nowhere}, which is no target group; look at the rule")
 
     def _write(self, entry: Entry, rule_arn: str, weights: Weights) -> None:
         groups: list[TargetGroupTupleTypeDef] = [
