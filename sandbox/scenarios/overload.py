@@ -45,8 +45,8 @@ LIMIT_SECONDS: Final = 90.0
 SETTLED_SECONDS: Final = 3.0
 """After the entry followed the failover: by then a client's first request to the standby has been answered."""
 SURGE_SECONDS: Final = 20.0
-SERVED_PERCENT: Final = 80.0
-"""Of the requests that are not of low priority, after the move."""
+SERVED_PERCENT: Final = 50.0
+"""Of the rest, after the move. On a busy machine the standby serves less than was measured: then more is shed."""
 
 
 def run(stage: Stage) -> Report:
