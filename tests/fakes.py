@@ -236,6 +236,20 @@ class FakeIncidentLog:
             self.open.pop(incident.incident_id, None)
             self.closed.append(written)
 
+    def amend_incident(self, incident: Incident) -> None:
+        self.faults.check("amend_incident")
+        kept = list(self.open.values()) if incident.closed_at is None else self.closed
+        stands = [
+            each for each in kept if each.incident_id == incident.incident_id and each.version == incident.version
+        ]
+        if not stands:
+            raise ConflictError(f"incident {incident.incident_id} is no longer at version {incident.version}")
+        written = replace(incident, version=incident.version + 1)
+        if incident.closed_at is None:
+            self.open[incident.incident_id] = written
+        else:
+            self.closed[self.closed.index(stands[0])] = written
+
 
 class FakeRegionTable:
     """SwitchStore and SightStore in memory."""

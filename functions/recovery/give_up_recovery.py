@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, recovery_announcements, recovery_start, telling
+from standfast import bootstrap, recovery_announcements, recovery_start, remedy_record, telling
 from standfast.fleet import parse_input
 from standfast.recovery_steps import GiveUpRecoveryStep
+from standfast.remedy_record import Course
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -31,4 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
+    well = step.decision.well_nodes if step.decision else ()
+    said = f"{step.cluster_id} was not mended: {recovery_announcements.why_not(step)}"
+    remedy_record.amend(bootstrap.incident_log(), step, Course(record.remedies, well, now, said), now)
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

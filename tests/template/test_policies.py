@@ -104,12 +104,16 @@ FAULT_TABLE_METHODS: dict[str, set[str]] = {
     "health.collect_node_reports": {"read_faults", "write_faults"},
 }
 INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
-    # Handler -> the methods of IncidentTable, which is the state table too; .incident_keeping calls open and write.
+    # Handler -> the methods of IncidentTable, which is the state table too; .incident_keeping calls open and write,
+    # .remedy_record open, closed and amend.
     "failover.announce": {"open_incidents", "write_incident"},
     "failover.give_up": {"open_incidents", "write_incident"},
     "failover.reconcile": {"open_incidents", "write_incident"},
     "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
     "incidents.list_incidents": {"open_incidents", "closed_incidents"},
+    "recovery.announce_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
+    "recovery.apply_remedy": {"open_incidents", "closed_incidents", "amend_incident"},
+    "recovery.give_up_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of QuestionTable, which is the state table too.

@@ -56,7 +56,7 @@ def not_recovered(
     cluster_id = step.cluster_id
     caught = cause_in_words(step.error) if step.error else ""
     given_up = step.decision is not None and step.decision.action == RecoveryAction.GIVE_UP
-    why = step.decision.reason if step.decision and given_up else caught or "nobody knows why"
+    why = why_not(step)
     stays = (
         f"{cluster_id} goes on with the nodes that are well."
         if serves
@@ -82,6 +82,13 @@ def not_recovered(
     urgency = Urgency.NOTICE if serves else Urgency.PAGE
     outcome = f"not recovered: {step.error.error if step.error and not given_up else why}"[:200]
     return Announcement(urgency, subject, "\n".join(lines), "RecoveryFailed", outcome)
+
+
+def why_not(step: GiveUpRecoveryStep) -> str:
+    """Why a recovery was given up: what it decided, else what stopped it."""
+    if step.decision is not None and step.decision.action == RecoveryAction.GIVE_UP:
+        return step.decision.reason
+    return cause_in_words(step.error) if step.error else "nobody knows why"
 
 
 def ended_half_way(scope_id: str, execution_arn: str, status: str) -> Announcement:
