@@ -311,6 +311,16 @@ class Controller:
         self.step()
 
 
+def verify(world: World) -> None:
+    """What `reconcile` does every five seconds: after it, actual is desired or a remembered late write is due."""
+    actual = world.balancer.read_weights(ENTRY)
+    decision = decide_drift(world.store.read(SCOPE).desired, actual, ENTRY)
+    assert decision.action is not DriftAction.REPORT, f"our own write was taken for a hand edit: {decision.reason}"
+    if decision.action is DriftAction.REPAIR:
+        apply_desired(SCOPE, ENTRY, world.store, world.balancer)
+    assert shares(world.balancer.weights) == shares(on_rules(world.store.read(SCOPE).desired.weights, ENTRY))
+
+
 class Protocol(RuleBasedStateMachine):
     """Two controllers at a time; more are born as they end."""
 
@@ -351,14 +361,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def somebody_verifies(self) -> None:
-        """What `reconcile` does every five seconds: after it, actual is desired or a remembered late write is due."""
-        world = self.world
-        actual = world.balancer.read_weights(ENTRY)
-        decision = decide_drift(world.store.read(SCOPE).desired, actual, ENTRY)
-        assert decision.action is not DriftAction.REPORT, f"our own write was taken for a hand edit: {decision.reason}"
-        if decision.action is DriftAction.REPAIR:
-            apply_desired(SCOPE, ENTRY, world.store, world.balancer)
-        assert shares(world.balancer.weights) == shares(on_rules(world.store.read(SCOPE).desired.weights, ENTRY))
+        verify(self.world)
 
     @rule()
     def somebody_settles(self) -> None:
@@ -418,6 +421,41 @@ Protocol.TestCase.settings = settings(
     max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestProtocol = Protocol.TestCase
+MOST_CALLS = 60
+
+
+@pytest.mark.parametrize("purpose", [Purpose.FAILOVER, Purpose.ROLLOUT, Purpose.SHED])
+def test_whoever_ends_between_any_two_calls_leaves_rules_that_the_next_check_mends(purpose: Purpose) -> None:
+    """The property draws such moments; this takes each in turn, also that between the writes of the two rules."""
+    for calls in range(MOST_CALLS):
+        world = World()
+        controller = Controller(world, "execution-1", purpose, "b")
+        for _ in range(calls):
+            if not controller.turnstile.finished:
+                controller.step()
+        if controller.turnstile.finished:
+            break
+        controller.crash()
+        verify(world)
+    assert 5 < calls < MOST_CALLS - 1
+
+
+@pytest.mark.parametrize("purpose", [Purpose.FAILOVER, Purpose.ROLLOUT, Purpose.SHED])
+def test_each_write_of_either_rule_that_arrives_after_all_others_is_mended(purpose: Purpose) -> None:
+    arrived = 0
+    for late in range(MOST_CALLS):
+        world = World()
+        controller = Controller(world, "execution-1", purpose, "b")
+        for call in range(MOST_CALLS):
+            if not controller.turnstile.finished:
+                controller.ports.delay_next_write = call == late
+                controller.step()
+        assert controller.turnstile.finished
+        for part in world.late:
+            arrived += 1
+            world.balancer.write_rule(part)
+            verify(world)
+    assert arrived >= 2
 
 
 def test_an_unknown_holder_keeps_its_lease() -> None:
