@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from standfast.fleet import SHED, Role
+from standfast.rule_weights import of_clusters
 from standfast.traffic import serves, shares
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def what_is_left(scope: ScopeRecord, actual: Weights, *, told: bool) -> list[str
         found.append(f"a planned move from {desired.move.source} to {desired.move.target} is still noted")
     if (drained := desired.cluster_with(Role.DRAINING)) is not None:
         found.append(f"{drained} is left draining")
-    serving = [cluster_id for cluster_id, weight in desired.weights.items() if weight and cluster_id != SHED]
+    serving = [cluster_id for cluster_id, weight in of_clusters(desired.weights).items() if weight]
     if [cluster_id for cluster_id, role in desired.roles.items() if role is Role.ACTIVE] != serving:
         found.append(f"traffic is on {serving}, the roles are {json.dumps(dict(desired.roles))}")
     if not told:

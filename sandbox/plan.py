@@ -17,6 +17,9 @@ PREFLIGHT: Final = f"{FLEET}-preflight"
 """The schedule that proves every five minutes that a failover would work, and keeps its functions warm."""
 CLIENTS: Final = 8
 REQUESTS_PER_SECOND: Final = 24.0
+LOW_PRIORITY_HEADER: Final = "x-priority"
+LOW_PRIORITY_VALUES: Final = ("batch", "low")
+"""Every entry has a rule for these. Only where a scenario's FleetConfig names that does Standfast know of it."""
 
 
 class SandboxError(RuntimeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws import function_targets, load_balancing
@@ -17,11 +17,21 @@ from sandbox.control import ControlStack
 from sandbox.fleet.frontdoor import FrontDoor
 from sandbox.fleet.load import Load, Plan
 from sandbox.fleet.nodes import Nodes
-from sandbox.plan import CLIENTS, PREFLIGHT, REQUESTS_PER_SECOND, ROOT, SandboxError
+from sandbox.plan import (
+    CLIENTS,
+    LOW_PRIORITY_HEADER,
+    LOW_PRIORITY_VALUES,
+    PREFLIGHT,
+    REQUESTS_PER_SECOND,
+    ROOT,
+    SandboxError,
+)
 from standfast.aws.cluster_table import ClusterTable
 from standfast.failover import FAILED, unfinished
 from standfast.fleet import SHED, Role
 from standfast.health import Verdict
+from standfast.rule_weights import LOW_SHED
+from standfast.traffic import shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +51,14 @@ INFRASTRUCTURE = ROOT / "infrastructure"
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """One change of the entry's weights as the front door took it: cluster id -> weight."""
+    """One change of the entry's weights as the front door took it: cluster id -> weight.
+
+    `low_priority`: those of the rule for low priority.
+    """
 
     at: float
     weights: Mapping[str, int]
+    low_priority: Mapping[str, int] = field(default_factory=dict)
 
 
 def _claim_network() -> tuple[socket.socket, int]:
@@ -99,6 +113,8 @@ class SandboxRegion(ControlStack):
             "StandbyClusterId": self.standby,
             "PrimaryTargetGroupArn": self.groups[self.primary],
             "StandbyTargetGroupArn": self.groups[self.standby],
+            "LowPriorityHeader": LOW_PRIORITY_HEADER,
+            "LowPriorityValues": ",".join(LOW_PRIORITY_VALUES),
             **network,
         }
         self.entry = self._deploy("entry", "regional-entry.yaml", parameters)
@@ -278,9 +294,9 @@ class SandboxRegion(ControlStack):
 
     def _entry_follows(self) -> bool:
         desired = self.view().scope.desired
-        return bool(self.rule_changes) and {
-            cluster_id: weight for cluster_id, weight in self.rule_changes[-1].weights.items() if weight
-        } == {cluster_id: weight for cluster_id, weight in desired.weights.items() if weight}
+        return bool(self.rule_changes) and shares(self.rule_changes[-1].weights) == {
+            name: weight for name, weight in shares(desired.weights).items() if name != LOW_SHED
+        }
 
     def _network(self) -> dict[str, str]:
         """The VPC that a team has. Its range is bindable here, so an instance's private address is a real one."""
@@ -301,7 +317,15 @@ class SandboxRegion(ControlStack):
         self.door.apply(routing)
         names = {arn: cluster_id for cluster_id, arn in self.groups.items()}
         names[self.entry.get("ShedTargetGroupArn", "")] = SHED
-        weights = next((rule.weights for rule in routing.rules if rule.arn == self.rule_arn), {})
-        change = RuleChange(time.time(), {names.get(arn, arn): weight for arn, weight in weights.items()})
-        if not self.rule_changes or self.rule_changes[-1].weights != change.weights:
-            self.rule_changes.append(change)
+        service, low_priority = (
+            {
+                names.get(arn, arn): weight
+                for rule in routing.rules
+                if rule.arn == wanted
+                for arn, weight in rule.weights.items()
+            }
+            for wanted in (self.rule_arn, self.entry["LowPriorityRuleArn"])
+        )
+        before = self.rule_changes[-1] if self.rule_changes else None
+        if before is None or (before.weights, before.low_priority) != (service, low_priority):
+            self.rule_changes.append(RuleChange(time.time(), service, low_priority))

@@ -149,6 +149,7 @@ class Sandbox:
             parameters["StateRegions"] = ",".join(each.name for each in self.stacks)
         if isinstance(stack, SandboxRegion):
             parameters["ListenerRuleArn"] = stack.rule_arn
+            parameters["LowPriorityRuleArn"] = stack.entry["LowPriorityRuleArn"]
         return parameters
 
     def _each(self, act: Callable[[SandboxRegion], object]) -> None:

@@ -30,6 +30,7 @@ EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:cluster-failover:on
 
 _ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
 RULE_ARN = f"{_ARN}:listener-rule/app/entry/50dc6c495c0c9188/f2f7dc8efc522ab2/9683b2d02a6cabee"
+LOW_PRIORITY_RULE_ARN = f"{_ARN}:listener-rule/app/entry/50dc6c495c0c9188/f2f7dc8efc522ab2/0123456789abcdef"
 
 
 def target_group_arn(cluster_id: str) -> str:

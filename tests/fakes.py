@@ -114,6 +114,7 @@ class FakeLoadBalancer:
     def __init__(self, weights: Weights) -> None:
         self.weights = dict(weights)
         self.writes: list[Weights] = []
+        self.tried = 0
 
     def read_weights(self, entry: Entry) -> Weights:
         return dict(self.weights)
@@ -121,6 +122,9 @@ class FakeLoadBalancer:
     def write_weights(self, entry: Entry, weights: Weights) -> None:
         self.writes.append(dict(weights))
         self.weights = dict(weights)
+
+    def check_writable(self, entry: Entry) -> None:
+        self.tried += 1
 
 
 class FakeClusterTable:
@@ -231,6 +235,20 @@ class FakeIncidentLog:
         else:
             self.open.pop(incident.incident_id, None)
             self.closed.append(written)
+
+    def amend_incident(self, incident: Incident) -> None:
+        self.faults.check("amend_incident")
+        kept = list(self.open.values()) if incident.closed_at is None else self.closed
+        stands = [
+            each for each in kept if each.incident_id == incident.incident_id and each.version == incident.version
+        ]
+        if not stands:
+            raise ConflictError(f"incident {incident.incident_id} is no longer at version {incident.version}")
+        written = replace(incident, version=incident.version + 1)
+        if incident.closed_at is None:
+            self.open[incident.incident_id] = written
+        else:
+            self.closed[self.closed.index(stands[0])] = written
 
 
 class FakeRegionTable:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sandbox.control import Message
@@ -22,3 +24,24 @@ def run(region: SandboxRegion, payload: Mapping[str, object]) -> dict[str, Any]:
 def pages(region: SandboxRegion, since: int) -> list[Message]:
     """The pages since so many messages."""
     return [message for message in region.messages()[since:] if message.topic == "page"]
+
+
+@contextmanager
+def denied(region: SandboxRegion, logical_id: str, action: str = "dynamodb:*") -> Iterator[None]:
+    """Take a right of a function away, such as its access to the state table, as a broken policy would."""
+    iam = region.client("iam")
+    role = next(
+        role["RoleName"]
+        for role in iam.list_roles(MaxItems=500)["Roles"]
+        if f"-{logical_id}FunctionRole" in role["RoleName"]
+    )
+    statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=role, PolicyName="injected-fault", PolicyDocument=document)
+    before = len(region.cloud.denials())
+    try:
+        yield
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="injected-fault")
+        assert any(denial.role == role for denial in region.cloud.denials()[before:]), "the fault was never met"
+        region.cloud.forgive(role)

@@ -37,11 +37,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             held=step.held,
             sheds=region.entry.shed_target_group_arn is not None,
         )
-        chosen = capacity.told(chosen, step.failed_cluster_id, region.clusters, view.loads, now)
+        chosen = capacity.told(
+            chosen, step.failed_cluster_id, region.clusters, view.loads, now, config.shedding.low_priority
+        )
     answer = SelectionAnswer(
         cluster_id=chosen.cluster_id,
         reason=chosen.reason,
         overload=chosen.overload,
         tried=[*tried, chosen.cluster_id],
+        sheds_low_priority=chosen.sheds_low_priority,
     )
     return answer.model_dump(mode="json")

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from standfast import bootstrap, recovery_announcements, telling
+from standfast import bootstrap, recovery_announcements, remedy_record, telling
 from standfast.fleet import parse_input
 from standfast.recovery_steps import DecidedStep
+from standfast.remedy_record import Course
 
 
 class Readmitted(BaseModel):
@@ -48,4 +49,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
+    said = f"{step.cluster_id} is mended{' and standby again' * step.role.readmitted}: {step.decision.reason}"
+    if not step.may_change:
+        said = f"no node was mended: {step.held_back}"
+    course = Course(record.remedies, step.decision.well_nodes, now, said, mended=step.may_change)
+    remedy_record.amend(bootstrap.incident_log(), step, course, now)
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, brake, recovery_start
+from standfast import bootstrap, brake, recovery_start, remedy_record
 from standfast.fleet import parse_input
 from standfast.recovery_steps import AppliedAnswer, DecidedStep
+from standfast.remedy_record import Course
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -28,4 +29,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if recorded.remedies != record.remedies:
         table.write_recovery(recorded)
     applied = [bootstrap.remedies().apply(remedy) for remedy in wanted]
+    remedy_record.amend(bootstrap.incident_log(), step, Course(recorded.remedies), now)
     return AppliedAnswer(remedies=applied, applied_at=now).model_dump(mode="json")

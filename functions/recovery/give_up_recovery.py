@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, recovery_announcements, recovery_start, scaling, telling
+from standfast import bootstrap, recovery_announcements, recovery_start, remedy_record, scaling, telling
 from standfast.errors import StandfastError
 from standfast.fleet import parse_input
 from standfast.recovery_steps import GiveUpRecoveryStep
+from standfast.remedy_record import Course
 
 if TYPE_CHECKING:
     from standfast.scaling import FailedActivity
@@ -40,6 +41,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         switches=bootstrap.region_table(),
         now=now,
     )
+    well = step.decision.well_nodes if step.decision else ()
+    said = f"{step.cluster_id} was not mended: {recovery_announcements.why_not_recovered(step)}"
+    remedy_record.amend(bootstrap.incident_log(), step, Course(record.remedies, well, now, said), now)
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}
 
 

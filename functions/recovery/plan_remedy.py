@@ -52,5 +52,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         serves=evidence.serves,
         well=len(well),
         expected=evidence.expected,
+        well_nodes=[each.instance_id for each in well],
     )
     return answer.model_dump(mode="json")

@@ -171,15 +171,15 @@ def _rule(found: Any) -> Rule | None:
     weights = _weights(found.actions)
     if not weights:
         return None
-    header: tuple[str, str] | None = None
+    header: tuple[str, ...] | None = None
     paths: tuple[str, ...] = ()
     for condition in found.conditions:
         match condition["Field"]:
             case "path-pattern":
                 paths = tuple(condition.get("Values") or condition["PathPatternConfig"]["Values"])
-            case "http-header" if header is None and len(condition["HttpHeaderConfig"]["Values"]) == 1:
+            case "http-header" if header is None:
                 config = condition["HttpHeaderConfig"]
-                header = (config["HttpHeaderName"], config["Values"][0])
+                header = (config["HttpHeaderName"], *config["Values"])
             case field:
                 raise UnsupportedRuleError(f"The sandbox's front door cannot obey this {field} condition: {condition}")
     priority = _DEFAULT_PRIORITY if found.is_default else int(found.priority)

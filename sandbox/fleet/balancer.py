@@ -109,10 +109,10 @@ def _priority(rule: Rule) -> int:
 
 def _fits(rule: Rule, request: Head, path: str) -> bool:
     if rule.header is not None:
-        name, wanted = rule.header
+        name, *values = rule.header
         value = request.get(name)
         # Header values compare without regard to case, paths with it: "Listener rule condition types" of the guide.
-        if value is None or not _pattern(wanted.lower()).fullmatch(value.lower()):
+        if value is None or not any(_pattern(wanted.lower()).fullmatch(value.lower()) for wanted in values):
             return False
     return not rule.paths or any(_pattern(wanted).fullmatch(path) for wanted in rule.paths)
 

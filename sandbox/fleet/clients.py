@@ -40,6 +40,7 @@ class Arrival:
     after_seconds: float
     prompt: str
     max_tokens: int
+    low_priority: bool = False
 
 
 def arrivals(plan: Plan, client: int) -> Iterator[Arrival]:
@@ -51,6 +52,7 @@ def arrivals(plan: Plan, client: int) -> Iterator[Arrival]:
             after_seconds=generator.expovariate(plan.rate_per_second / plan.clients),
             prompt=" ".join(words),
             max_tokens=generator.randint(*plan.answer_tokens),
+            low_priority=plan.low_priority is not None and generator.random() < plan.low_priority_share,
         )
 
 
@@ -67,10 +69,11 @@ class Progress:
 class Service:
     """Where requests go."""
 
-    def __init__(self, url: str, model: str | None) -> None:
+    def __init__(self, url: str, model: str | None, low_priority: tuple[str, str] | None = None) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._model = model
+        self._low_priority = low_priority
 
     async def request(self, client: int, name: str, arrival: Arrival) -> Record:
         """Sends one request, once, and follows it to its end."""
@@ -98,6 +101,7 @@ class Service:
             tokens=progress.tokens,
             failure=failure,
             retry_after_seconds=progress.retry_after_seconds,
+            low_priority=arrival.low_priority,
         )
 
     async def _stream(self, name: str, arrival: Arrival, progress: Progress) -> None:
@@ -137,6 +141,7 @@ class Service:
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(payload))),
             ("Connection", "close"),
+            *([self._low_priority] if arrival.low_priority and self._low_priority else []),
         )
         return wire.write_head("POST /v1/completions HTTP/1.1", headers) + payload
 
@@ -217,7 +222,7 @@ async def _send(service: Service, client: int, name: str, arrival: Arrival, pati
 
 async def run(url: str, plan: Plan) -> None:
     """Sends until a line comes on standard input, then waits for what is under way; ends at once when it is closed."""
-    service = Service(url, plan.model)
+    service = Service(url, plan.model, plan.low_priority)
     under_way: set[asyncio.Task[None]] = set()
     orders = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

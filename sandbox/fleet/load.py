@@ -29,7 +29,7 @@ TOTAL_SECONDS: Final = 15.0
 class Record:
     """One try of a request. Times are `time.time()`; `status` None: no answer came; `failure` None exactly when `ok`.
 
-    `retry_after_seconds`: it was shed, and may come back so much later, under the same name.
+    `retry_after_seconds`: it was shed, and may come back so much later, under the same name. `low_priority`: it was.
 
     Failures: "refused", "no connection in 1 s", "status 502" (or another), "no first token in 3 s", "no token for 3 s",
     "not done in 15 s", "cut" (the connection ended before `[DONE]`), "error in the stream", "no tokens",
@@ -46,6 +46,7 @@ class Record:
     tokens: int
     failure: str | None
     retry_after_seconds: float | None = None
+    low_priority: bool = False
 
     @property
     def shed(self) -> bool:
@@ -63,7 +64,8 @@ class Plan:
     """What to send. `rate_per_second` is that of all clients together; `model` the name asked for, if any.
 
     `patience_seconds`: a request that is shed does not come back later than this after its first try. `prompt_words`
-    and `answer_tokens` are how long prompts and answers are, from and to; a word is some five tokens.
+    and `answer_tokens` are how long prompts and answers are, from and to; a word is some five tokens. Of the requests
+    `low_priority_share`, 0 to 1, carry the header `low_priority`, name and value.
     """
 
     clients: int = 20
@@ -73,6 +75,8 @@ class Plan:
     patience_seconds: float = 60.0
     prompt_words: tuple[int, int] = (3, 20)
     answer_tokens: tuple[int, int] = (8, 24)
+    low_priority: tuple[str, str] | None = None
+    low_priority_share: float = 0.0
 
 
 class Load:

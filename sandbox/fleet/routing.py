@@ -40,13 +40,14 @@ class TargetGroup:
 class Rule:
     """One forwarding rule. The smallest `priority` whose conditions all hold wins.
 
-    `header`: name and value (`*` and `?` are wildcards), None for any request. `paths`: patterns, one of which must fit
-    the path without its query; empty for any path. `weights`: target group ARN to 0..999.
+    `header`: a name and values (`*` and `?` are wildcards) of which one must fit, None for any request. `paths`:
+    patterns, one of which must fit the path without its query; empty for any path. `weights`: target group ARN to
+    0..999.
     """
 
     arn: str
     priority: int
-    header: tuple[str, str] | None
+    header: tuple[str, ...] | None
     paths: tuple[str, ...]
     weights: Mapping[str, int]
 
@@ -77,7 +78,7 @@ def _rule(document: dict[str, Any]) -> Rule:
     return Rule(
         **{
             **document,
-            "header": None if header is None else (header[0], header[1]),
+            "header": None if header is None else tuple(header),
             "paths": tuple(document["paths"]),
         }
     )

@@ -156,7 +156,7 @@ def moves_between_clusters(before: Mapping[str, int], changes: Sequence[RuleChan
 
 
 def _share(weights: Mapping[str, int]) -> int:
-    from standfast.shedding import share
+    from standfast.rule_weights import share
 
     return share(weights)
 

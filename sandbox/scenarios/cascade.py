@@ -117,13 +117,13 @@ class _Tale:
 
     def shed(self) -> int:
         """How much the entry sheds now, in per cent."""
-        from standfast.shedding import share
+        from standfast.rule_weights import share
 
         return share(self._region.rule_changes[-1].weights)
 
     def report(self, base: Sequence[Record], surged: Sequence[Record]) -> Report:
         """Everything, held against what must come out."""
-        from standfast.shedding import share
+        from standfast.rule_weights import share
 
         region = self._region
         changes = region.rule_changes[self._changes :]

@@ -9,7 +9,7 @@ import pytest
 
 from standfast.aws.incident_table import IncidentTable
 from standfast.errors import ConflictError, CorruptStateError
-from standfast.incidents import Incident, Kind
+from standfast.incidents import Act, Incident, Kind
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
 
 NEW = Incident("i-1", SCOPE, ACTIVE, "0 of 4 replicas pass", NOW - 30, NOW - 28.5, affects_users=True)
@@ -57,6 +57,30 @@ def test_a_closed_incident_is_closed_once_however_often_it_is_written(table: Inc
         table.write_incident(closed)
     assert table.open_incidents() == []
     assert table.closed_incidents(10) == [replace(closed, version=2)]
+
+
+def test_an_incident_is_amended_where_it_is_and_never_opened_by_that(table: IncidentTable) -> None:
+    with pytest.raises(ConflictError, match="incident i-1 is no longer at version 0"):
+        table.amend_incident(NEW)
+    table.write_incident(NEW)
+    table.amend_incident(replace(NEW, version=1, actions=(Act(NOW, "reboot on i-0", "under way"),)))
+    closed = replace(table.open_incidents()[0], well_since=NOW, closed_at=NOW + 60)
+    table.write_incident(closed)
+    with pytest.raises(ConflictError):
+        table.amend_incident(replace(closed, closed_at=None))  # it was open when it was read
+    mended = replace(closed, version=3, mended_at=NOW + 300, actions=(Act(NOW, "reboot on i-0", "it helped"),))
+    table.amend_incident(mended)
+    assert (table.open_incidents(), table.closed_incidents(10)) == ([], [replace(mended, version=4)])
+    with pytest.raises(ConflictError):
+        table.amend_incident(mended)
+
+
+def test_an_incident_of_an_earlier_release_is_read(table: IncidentTable, dynamodb: Any, state_table: str) -> None:
+    table.write_incident(NEW.with_act(NOW, "moved"))
+    key = {"pk": {"S": f"{SCOPE}#OPEN"}, "sk": {"S": "i-1"}}
+    expression = "REMOVE mended_at, actions[0].outcome"
+    dynamodb.update_item(TableName=state_table, Key=key, UpdateExpression=expression)
+    assert table.open_incidents() == [replace(NEW.with_act(NOW, "moved"), version=1)]
 
 
 def test_the_latest_closed_incidents_come_first(table: IncidentTable) -> None:

@@ -7,13 +7,16 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from standfast.aws.calls import config
-from standfast.aws.load_balancer import TargetInventory, TargetStates, WeightedRule
+from standfast.aws.load_balancer import NOWHERE, TargetInventory, TargetStates, WeightedRule
 from standfast.errors import AccessDeniedError, StandfastError, ThrottledError, UnavailableError
 from standfast.fleet import SHED, Entry, ReplicaAddress
+from standfast.rule_weights import LOW_SHED, on_rules
 from standfast.targets import Targets
-from tests.builders import ACTIVE, RULE_ARN, STANDBY, target_group_arn
+from tests.builders import ACTIVE, LOW_PRIORITY_RULE_ARN, RULE_ARN, STANDBY, target_group_arn
 
 IMAGE = "ami-12c6146b"  # one of moto's
 
@@ -106,6 +109,24 @@ def test_the_group_that_sheds_is_weighed_like_a_cluster_and_has_no_replicas(
     assert rule.read_weights(entry) == {ACTIVE: 100, STANDBY: 0, SHED: 0}
 
 
+def test_a_rule_for_low_priority_is_written_and_read_beside_the_other(network: Network, rule: WeightedRule) -> None:
+    listener = network.rule.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+    header: Any = {
+        "Field": "http-header",
+        "HttpHeaderConfig": {"HttpHeaderName": "x-priority", "Values": ["batch", "low"]},
+    }
+    beside = network.elb.create_rule(
+        ListenerArn=listener, Priority=5, Conditions=[header], Actions=[network.forward({ACTIVE: 100, STANDBY: 0})]
+    )["Rules"][0]["RuleArn"]
+    entry = Entry(network.rule, network.entry.target_groups, network.groups["theirs"], beside)
+    for percent in (0, 50, 100):
+        weights = on_rules({ACTIVE: 0, STANDBY: 100, SHED: 0, LOW_SHED: percent}, entry)
+        rule.write_weights(entry, weights)
+        assert rule.read_weights(entry) == weights
+    assert rule.read_weights(network.entry) == {ACTIVE: 0, STANDBY: 100, network.groups["theirs"]: 0}
+    network.elb.delete_rule(RuleArn=beside)
+
+
 def test_writing_leaves_one_forward_action_without_stickiness(network: Network, rule: WeightedRule) -> None:
     rule.write_weights(network.entry, {ACTIVE: 1, STANDBY: 2})
     (action,) = network.actions()
@@ -170,10 +191,79 @@ def test_errors_of_elb_become_ours_and_nothing_is_sent_twice(
     assert type(caught.value) is error
 
 
+# The dry call
+
+
+def test_a_dry_call_that_is_refused_for_its_target_group_alone_proves_that_weights_can_be_written(
+    network: Network, rule: WeightedRule
+) -> None:
+    rule.check_writable(network.entry)
+    assert rule.read_weights(network.entry) == {ACTIVE: 100, STANDBY: 0}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["dry call", "failover", "failback", "a person's path", "a person's weights"])))
+def test_a_dry_call_undoes_nobody_s_change_whenever_it_arrives(
+    network: Network, rule: WeightedRule, arriving: list[str]
+) -> None:
+    """ELB takes one call after the other, so that the order in which they arrive is all that can differ."""
+
+    def path(value: str) -> None:
+        network.elb.modify_rule(RuleArn=network.rule, Conditions=[{"Field": "path-pattern", "Values": [value]}])
+
+    def arrive(calls: list[str]) -> dict[str, Any]:
+        network.edit({ACTIVE: 100, STANDBY: 0})
+        path("/v1/*")
+        for number, call in enumerate(calls):
+            match call:
+                case "dry call":
+                    rule.check_writable(network.entry)
+                case "failover":
+                    rule.write_weights(network.entry, {ACTIVE: 0, STANDBY: 100})
+                case "failback":
+                    rule.write_weights(network.entry, {ACTIVE: 100, STANDBY: 0})
+                case "a person's path":
+                    path(f"/v{number}/*")
+                case "a person's weights":
+                    network.edit({ACTIVE: 1, "theirs": number})
+        found: dict[str, Any] = network.elb.describe_rules(RuleArns=[network.rule])["Rules"][0]
+        return found
+
+    others = ["nothing" if call == "dry call" else call for call in arriving]
+    assert arrive(arriving) == arrive(others)
+
+
+def test_a_dry_call_that_is_denied_names_the_permission_and_the_rule() -> None:
+    client: Any = boto3.client(
+        "elbv2", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    entry = Entry(RULE_ARN, {ACTIVE: target_group_arn(ACTIVE)}, low_priority_rule_arn=LOW_PRIORITY_RULE_ARN)
+    nowhere = target_group_arn(ACTIVE).partition(":targetgroup/")[0] + NOWHERE
+    actions = [{"Type": "forward", "TargetGroupArn": nowhere}]
+    with Stubber(client) as stubber:
+        first = {"RuleArn": RULE_ARN, "Actions": actions}
+        stubber.add_client_error("modify_rule", "TargetGroupNotFound", "none", 400, expected_params=first)
+        second = {"RuleArn": LOW_PRIORITY_RULE_ARN, "Actions": actions}
+        stubber.add_client_error("modify_rule", "AccessDenied", "not authorized", 403, expected_params=second)
+        with pytest.raises(AccessDeniedError, match=r"elasticloadbalancing:ModifyRule, tried on .*: AccessDenied"):
+            WeightedRule(client).check_writable(entry)
+        stubber.assert_no_pending_responses()
+
+
+def test_a_dry_call_that_is_taken_is_an_error() -> None:
+    client: Any = boto3.client(
+        "elbv2", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    with Stubber(client) as stubber:
+        stubber.add_response("modify_rule", {"Rules": []})
+        with pytest.raises(StandfastError, match=r"took a write to .*standfast-dry-call"):
+            WeightedRule(client).check_writable(Entry(RULE_ARN, {ACTIVE: target_group_arn(ACTIVE)}))
+
+
 def test_the_rule_has_short_time_outs_and_no_retries_of_its_own(aws: str) -> None:
-    settings: Any = WeightedRule()._client.meta.config
-    assert settings.retries["total_max_attempts"] == 1
-    assert (settings.connect_timeout, settings.read_timeout) == (1, 3)
+    found: Any = WeightedRule()._client.meta.config
+    assert found.retries["total_max_attempts"] == 1
+    assert (found.connect_timeout, found.read_timeout) == (1, 3)
 
 
 # Inventory

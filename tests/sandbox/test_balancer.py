@@ -46,6 +46,13 @@ def test_the_rule_with_the_smallest_priority_that_fits_wins() -> None:
     assert chosen(balancer, 1) == {"blue-0": 1}
 
 
+def test_one_of_a_header_s_values_is_enough() -> None:
+    low = Rule("low", 10, ("x-priority", "batch", "low"), (), {"green": 1})
+    balancer = Balancer(routing({"blue": 100}, group("blue", 1), group("green", 1), more=(low,)), {})
+    found = [chosen(balancer, 1, request(x_priority=value)).popitem()[0] for value in ("batch", "Low", "high")]
+    assert found == ["green-0", "green-0", "blue-0"]
+
+
 @pytest.mark.parametrize(
     ("path", "fits"),
     [("/v1/completions", True), ("/v1/models?x=/", True), ("/v1", False), ("/V1/models", False), ("/health", False)],

@@ -85,6 +85,17 @@ def test_the_seed_fixes_arrivals_prompts_and_lengths() -> None:
     assert {arrival.max_tokens for arrival in first(plan, 0)} == set(range(8, 25))
 
 
+def test_a_part_of_the_requests_says_that_it_is_of_low_priority_and_the_others_stay_as_they_are() -> None:
+    plain = Plan(seed=5)
+    marked = Plan(seed=5, low_priority=("x-priority", "low"), low_priority_share=0.4)
+    found = list(itertools.islice(arrivals(marked, 1), 1000))
+    assert 320 < sum(arrival.low_priority for arrival in found) < 480
+    assert not any(arrival.low_priority for arrival in itertools.islice(arrivals(plain, 1), 100))
+    question = Service("http://127.0.0.1:1", None, marked.low_priority)._question
+    headers = [question("1-0", Arrival(0.0, "why", 8, low_priority=low)).lower() for low in (True, False)]
+    assert [b"x-priority: low" in each for each in headers] == [True, False]
+
+
 def test_a_stream_with_its_done_is_a_success() -> None:
     record = ask(chunks(TOKEN, TOKEN, EMPTY, DONE))
     assert (record.ok, record.status, record.tokens, record.failure) == (True, 200, 2, None)

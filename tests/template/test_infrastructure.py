@@ -61,6 +61,17 @@ def test_probe_rules_are_asked_before_the_weighted_rule() -> None:
     assert max(probes) < found["ServiceRule"]["Priority"]
 
 
+def test_the_rule_for_low_priority_is_asked_after_the_probe_rules_and_before_the_one_that_serves() -> None:
+    found = resources("regional-entry.yaml")
+    low, rest = found["LowPriorityRule"], found["ServiceRule"]
+    probes = [found[name]["Priority"] for name in ("ProbePrimaryRule", "ProbeStandbyRule")]
+    assert max(probes) < low["Priority"] < rest["Priority"]
+    assert low["Actions"] == rest["Actions"]  # it begins where the other begins, without the group that sheds
+    assert rest["Conditions"][0] in low["Conditions"]
+    parameters = yaml_parse((INFRASTRUCTURE / "regional-entry.yaml").read_text())["Parameters"]
+    assert parameters["LowPriorityHeader"]["Default"] == ""  # off until somebody wants it
+
+
 def test_the_group_that_sheds_is_not_in_the_rule_at_first() -> None:
     """Else adding it to an entry that serves would write the weights of the creation, and send the traffic back."""
     found = resources("regional-entry.yaml")

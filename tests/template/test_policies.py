@@ -105,13 +105,17 @@ FAULT_TABLE_METHODS: dict[str, set[str]] = {
     "health.collect_node_reports": {"read_faults", "write_faults"},
 }
 INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
-    # Handler -> the methods of IncidentTable, which is the state table too; .incident_keeping calls open and write.
+    # Handler -> the methods of IncidentTable, which is the state table too; .incident_keeping calls open and write,
+    # .remedy_record open, closed and amend.
     "failover.announce": {"open_incidents", "write_incident"},
     "failover.give_up": {"open_incidents", "write_incident"},
     "failover.reconcile": {"open_incidents", "write_incident"},
     "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
     "recovery.begin_recoveries": {"open_incidents", "write_incident"},  # through .redundancy_keeping
     "incidents.list_incidents": {"open_incidents", "closed_incidents"},
+    "recovery.announce_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
+    "recovery.apply_remedy": {"open_incidents", "closed_incidents", "amend_incident"},
+    "recovery.give_up_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of QuestionTable, which is the state table too.
@@ -497,7 +501,14 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
         if "dynamodb" in services:
             assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
         if "elasticloadbalancing:ModifyRule" in statement["Action"]:
-            assert target(statement["Resource"]) == "ListenerRuleArn"
+            service, low_priority = statement["Resource"]
+            assert target(service) == "ListenerRuleArn"
+            condition, rule, otherwise = low_priority["Fn::If"]
+            assert (condition, target(rule), target(otherwise)) == (
+                "HasLowPriority",
+                "LowPriorityRuleArn",
+                "AWS::NoValue",
+            )
 
 
 REMEDIES = {"RestartEngineDocument", "ResetGpuDocument", "RebootNodeDocument"}

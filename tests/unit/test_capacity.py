@@ -15,6 +15,7 @@ from standfast.errors import NoHeadroomError
 from standfast.failover import Selection
 from standfast.move_judgement import StageAction, StageDecision, with_headroom
 from standfast.planned_move import headroom
+from standfast.shedding_rules import LowPriority
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY, cluster, document, fleet
 
 
@@ -172,3 +173,22 @@ def test_from_a_dead_cluster_everything_moves_and_the_overload_is_said() -> None
     assert found.overload.startswith(f"2 replicas for the traffic of 4; {STANDBY} can carry 50 % of the traffic")
     old = {**known, ACTIVE: load(ACTIVE, 32, 4, measured_at=NOW - LAST_KNOWN_SECONDS - 1)}
     assert told(CHOSEN, ACTIVE, clusters(requests=8), old, NOW) == CHOSEN
+
+
+LOW_PRIORITY = LowPriority(header="x-priority", values=["batch"])
+SMALLER = replace(CHOSEN, overload="2 replicas for the traffic of 4")
+
+
+def test_where_an_overload_is_stated_low_priority_stays_out_from_the_start() -> None:
+    busy = {ACTIVE: load(ACTIVE, 32, 4), STANDBY: load(STANDBY, 0, 2)}
+    for known in (busy, {}):
+        found = told(SMALLER, ACTIVE, clusters(requests=8), known, NOW, LOW_PRIORITY)
+        assert found.sheds_low_priority
+        assert found.overload.endswith("with x-priority: batch are answered 503 with Retry-After from the start")
+    assert not told(SMALLER, ACTIVE, clusters(requests=8), busy, NOW).sheds_low_priority
+
+
+def test_where_all_was_measured_to_fit_or_nothing_is_smaller_low_priority_comes_along() -> None:
+    idle = {ACTIVE: load(ACTIVE, 8, 4), STANDBY: load(STANDBY, 0, 2)}
+    assert told(SMALLER, ACTIVE, clusters(requests=8), idle, NOW, LOW_PRIORITY) == SMALLER
+    assert told(CHOSEN, ACTIVE, clusters(requests=8), {}, NOW, LOW_PRIORITY) == CHOSEN

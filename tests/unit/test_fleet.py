@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from standfast.configuration import check_change, first_record
 from standfast.errors import InvalidInputError, UnknownClusterError
 from standfast.fleet import SHED, FleetConfig, Role
+from standfast.rule_weights import LOW_SHED
 from tests.builders import (
     ACTIVE,
     ENTRY_URL,
+    LOW_PRIORITY_RULE_ARN,
     NOW,
     RULE_ARN,
     SCOPE,
@@ -117,6 +119,26 @@ MISTAKES: list[tuple[Callable[[Document], None], str]] = [
     (
         put("shedding", {"calm_seconds": 5}),
         "shedding - calm_seconds is below raise_seconds; raise it, the share would swing",
+    ),
+    (
+        put("regions.R.entry.low_priority_rule_arn", RULE_ARN),
+        f"{AT}.entry - low_priority_rule_arn is the listener_rule_arn; name the rule above it",
+    ),
+    (
+        put("regions.R.entry.low_priority_rule_arn", LOW_PRIORITY_RULE_ARN.replace("us-east-1", "us-west-2")),
+        "the document - regions.us-east-1 names arn:aws:elasticloadbalancing:us-west-2:123456789012:listener-rule/app/",
+    ),
+    (
+        put("shedding", {"low_priority": {"header": "x-priority", "values": ["low"]}}),
+        "the document - regions.us-east-1.entry.shed_target_group_arn is missing; shedding.low_priority needs it",
+    ),
+    (
+        put("shedding", {"low_priority": {"header": "x priority", "values": ["low"]}}),
+        "shedding.low_priority.header - String should match pattern",
+    ),
+    (
+        put("shedding", {"low_priority": {"header": "x-priority", "values": list("abcde")}}),
+        "shedding.low_priority.values - List should have at most 4 items",
     ),
     (
         put("shedding", {"step_percent": 30, "maximum_percent": 20}),
@@ -277,6 +299,18 @@ def test_the_group_that_sheds_may_be_in_the_rule_and_is_no_cluster() -> None:
     assert entry.weighted_groups() == {**entry.target_groups, SHED: target_group_arn("sheds")}
 
 
+def test_low_priority_needs_its_rule_in_every_region_and_the_rule_may_stay_without_it() -> None:
+    regions = document()["regions"]
+    shedding = {"low_priority": {"header": "x-priority", "values": ["low"]}}
+    regions[SCOPE]["entry"]["shed_target_group_arn"] = target_group_arn("sheds")
+    with pytest.raises(InvalidInputError, match="low_priority_rule_arn is missing; shedding"):
+        fleet(regions=regions, shedding=shedding)
+    regions[SCOPE]["entry"]["low_priority_rule_arn"] = LOW_PRIORITY_RULE_ARN
+    for wanted in ({}, shedding):
+        entry = fleet(regions=regions, shedding=wanted).region(SCOPE).bound_entry()
+        assert entry.low_priority_rule_arn == LOW_PRIORITY_RULE_ARN
+
+
 # A configuration for a scope
 
 
@@ -300,6 +334,12 @@ def test_a_configuration_that_forgets_the_group_that_sheds_now_is_refused() -> N
     with pytest.raises(InvalidInputError, match="lacks shed_target_group_arn, and overload is shed now; wait until"):
         check_change(SCOPE, fleet(), shedding)
     check_change(SCOPE, fleet(), desired({ACTIVE: 100, STANDBY: 0, SHED: 0}))
+
+
+def test_a_configuration_that_forgets_the_rule_that_sheds_low_priority_now_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="lacks low_priority_rule_arn, and overload is shed now; wait until"):
+        check_change(SCOPE, fleet(), desired({ACTIVE: 100, STANDBY: 0, LOW_SHED: 50}))
+    check_change(SCOPE, fleet(), desired({ACTIVE: 100, STANDBY: 0}))
 
 
 def test_the_roles_of_a_later_configuration_do_not_matter() -> None:

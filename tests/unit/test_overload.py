@@ -12,7 +12,7 @@ from standfast.health import Verdict
 from standfast.lease import Purpose
 from standfast.overload import STEP_SECONDS, OverloadGuard
 from standfast.reconcile import Reconciler
-from standfast.shedding import with_share
+from standfast.rule_weights import LOW_SHED, by_rule, on_rules, with_share
 from standfast.stores import ScopeRecord
 from standfast.traffic import all_to, shares
 from tests import builders
@@ -29,8 +29,11 @@ from tests.fakes import (
 MOVED = builders.desired({ACTIVE: 0, STANDBY: 100}, {ACTIVE: Role.QUARANTINED, STANDBY: Role.ACTIVE})
 
 
-def document(*, sheds: bool = True) -> dict[str, Any]:
+def document(*, sheds: bool = True, low_priority: bool = False) -> dict[str, Any]:
     found = builders.document()
+    if low_priority:
+        found["regions"][SCOPE]["entry"]["low_priority_rule_arn"] = builders.LOW_PRIORITY_RULE_ARN
+        found["shedding"] = {"low_priority": {"header": "x-priority", "values": ["low"]}}
     if sheds:
         found["regions"][SCOPE]["entry"]["shed_target_group_arn"] = target_group_arn("shed")
     return found
@@ -44,12 +47,14 @@ class Place:
         automation: Automation = Automation.RUN,
         *,
         sheds: bool = True,
+        low_priority: bool = False,
         record: ScopeRecord | None = None,
         saturated: int = 2,
     ) -> None:
-        self.config = builders.fleet(**document(sheds=sheds))
+        self.config = builders.fleet(**document(sheds=sheds, low_priority=low_priority))
         self.scopes = FakeScopeStore(record or builders.record(MOVED))
-        self.balancer = FakeLoadBalancer(self.scopes.read(SCOPE).desired.weights)
+        entry = self.config.region(SCOPE).bound_entry()
+        self.balancer = FakeLoadBalancer(on_rules(self.scopes.read(SCOPE).desired.weights, entry))
         self.table = FakeClusterTable(builders.view())
         self.executions = FakeExecutions()
         self.messenger = FakeMessenger()
@@ -88,6 +93,32 @@ def test_a_later_look_sheds_more_and_says_no_more() -> None:
         place.look(NOW + seconds)
     assert place.record.desired.weights[SHED] == 150  # 60 %
     assert len(place.messenger.notices) == 1
+
+
+def test_what_is_of_low_priority_is_shed_first_by_its_own_rule() -> None:
+    place = Place(low_priority=True)
+    place.look(NOW)
+    assert place.record.desired.weights == {ACTIVE: 0, STANDBY: 100, SHED: 0, LOW_SHED: 50}
+    rest, of_low_priority = by_rule(shares(place.balancer.weights))
+    assert (rest, of_low_priority) == ({STANDBY: 100}, {STANDBY: 100, SHED: 100})
+    place.look(NOW + 10)
+    assert by_rule(shares(place.balancer.weights)) == ({STANDBY: 100}, {SHED: 100})
+    assert place.look(NOW + 20).endswith(
+        "100 % of low priority and 0 % of the rest was shed, 100 % of low priority and 20 % of the rest is now"
+    )
+    assert by_rule(shares(place.balancer.weights)) == ({STANDBY: 100, SHED: 25}, {SHED: 100})
+    subjects = [subject for subject, _ in place.messenger.notices]
+    busy = f"{SCOPE}: {STANDBY} is saturated, overload"
+    assert subjects == [f"{busy} of low priority is shed", f"{busy} is shed"]
+
+
+def test_low_priority_that_a_failover_left_out_is_let_back_in_once_there_is_room() -> None:
+    left_out = replace(MOVED, weights={**MOVED.weights, LOW_SHED: 100}, updated_at=NOW)
+    place = Place(low_priority=True, record=builders.record(left_out), saturated=0)
+    for seconds in range(0, 125, 5):
+        place.look(NOW + seconds)
+    assert by_rule(shares(place.balancer.weights)) == ({STANDBY: 100}, {STANDBY: 100})
+    assert [subject for subject, _ in place.messenger.notices] == [f"{SCOPE}: overload is no longer shed"]
 
 
 def test_when_it_is_over_everything_is_served_again_and_that_is_told() -> None:

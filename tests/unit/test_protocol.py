@@ -24,7 +24,7 @@ from standfast.fleet import Entry, Role
 from standfast.lease import Claim, HolderState, Lease, LeaseAction, Purpose, decide, outranks, take
 from standfast.planned_move import roles_after, weights_at
 from standfast.reconcile import Reconciler
-from standfast.shedding import with_share
+from standfast.rule_weights import LOW_PRIORITY, on_rules, with_share
 from standfast.stores import ScopeRecord, View
 from standfast.traffic import Desired, DriftAction, Move, Weights, all_to, apply_desired, decide_drift, serves, shares
 from tests import builders
@@ -40,13 +40,18 @@ from tests.fakes import (
 
 SCOPE = "us-east-1"
 CLUSTERS = ("a", "b", "c")
-ENTRY = Entry("arn:rule", {name: f"arn:{name}" for name in CLUSTERS}, "arn:shed")
-SHARES = {"a": 0, "b": 20, "c": 80}
-"""What a step of shedding makes of its target, in per cent: it moves no cluster's weight."""
+ENTRY = Entry("arn:rule", {name: f"arn:{name}" for name in CLUSTERS}, "arn:shed", "arn:low-priority")
+SHARES = {"a": (0, 50), "b": (20, 100), "c": (80, 100)}
+"""What a step of shedding makes of its target, in per cent, of everything and of low priority: it moves no cluster's
+weight."""
 CONFIG = builders.fleet(
     regions={
         SCOPE: {
-            "entry": builders.document()["regions"][SCOPE]["entry"],
+            "entry": {
+                **builders.document()["regions"][SCOPE]["entry"],
+                "shed_target_group_arn": builders.target_group_arn("shed"),
+                "low_priority_rule_arn": builders.LOW_PRIORITY_RULE_ARN,
+            },
             "clusters": {
                 "c-a": builders.cluster("c-a", "active"),
                 "c-b": builders.cluster("c-b"),
@@ -88,6 +93,31 @@ class Turnstile:
         return result
 
 
+class TwoRules(FakeLoadBalancer):
+    """The rule that serves, and the one for low priority: each is written by a call of its own."""
+
+    def write_weights(self, entry: Entry, weights: Weights) -> None:
+        for part in parts(weights):
+            self.write_rule(part)
+
+    def write_rule(self, part: Weights) -> None:
+        others = [each for each in parts(self.weights) if any(is_low(each)) != any(is_low(part))]
+        self.weights = {**{name: weight for each in others for name, weight in each.items()}, **part}
+        self.writes.append(dict(self.weights))
+
+
+def is_low(weights: Weights) -> list[bool]:
+    return [name.startswith(LOW_PRIORITY) for name in weights]
+
+
+def parts(weights: Weights) -> list[Weights]:
+    """The weights rule by rule, as they are written: that which serves first."""
+    return [
+        {name: weight for name, weight in weights.items() if name.startswith(LOW_PRIORITY) is low}
+        for low in (False, True)
+    ]
+
+
 class World:
     """What really is: the table, the rule, the writes to the rule that are still under way, and the history."""
 
@@ -95,7 +125,7 @@ class World:
         first = Desired(1, 0, {"a": 100, "b": 0, "c": 0}, {"a": Role.ACTIVE, "b": Role.STANDBY}, "first", 0.0)
         self.store = FakeScopeStore(ScopeRecord(SCOPE, first))
         self.executions = FakeExecutions()
-        self.balancer = FakeLoadBalancer(first.weights)
+        self.balancer = TwoRules(on_rules(first.weights, ENTRY))
         self.late: list[Weights] = []
         self.granted: dict[int, str] = {}
         self.versions = [first]
@@ -175,14 +205,18 @@ class ControllerPorts:
         return self.turnstile.pass_through(lambda: self.world.balancer.read_weights(entry))
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:
-        def write() -> None:
+        def write(part: Weights) -> None:
             if self.delay_next_write:
                 self.delay_next_write = False
-                self.world.late.append(dict(weights))
+                self.world.late.append(dict(part))
             else:
-                self.world.balancer.write_weights(entry, weights)
+                self.world.balancer.write_rule(part)
 
-        self.turnstile.pass_through(write)
+        for part in parts(weights):
+            self.turnstile.pass_through(partial(write, part))
+
+    def check_writable(self, entry: Entry) -> None:
+        raise NotImplementedError
 
 
 class Controller:
@@ -249,7 +283,7 @@ class Controller:
         desired = self.ports.read(SCOPE).desired
         weights = all_to(self.target, CLUSTERS)
         if self.purpose is Purpose.SHED:
-            weights = with_share(desired.weights, SHARES[self.target])
+            weights = with_share(desired.weights, *SHARES[self.target])
         ends = self.purpose is Purpose.FAILOVER
         following = desired.next(token=token, reason="moved", now=0.0, weights=weights, ends_move=ends)
         self.ports.write_desired(SCOPE, token=token, seen_version=desired.version, desired=following)
@@ -275,6 +309,16 @@ class Controller:
     def crash(self) -> None:
         self.turnstile.crash = True
         self.step()
+
+
+def verify(world: World) -> None:
+    """What `reconcile` does every five seconds: after it, actual is desired or a remembered late write is due."""
+    actual = world.balancer.read_weights(ENTRY)
+    decision = decide_drift(world.store.read(SCOPE).desired, actual, ENTRY)
+    assert decision.action is not DriftAction.REPORT, f"our own write was taken for a hand edit: {decision.reason}"
+    if decision.action is DriftAction.REPAIR:
+        apply_desired(SCOPE, ENTRY, world.store, world.balancer)
+    assert shares(world.balancer.weights) == shares(on_rules(world.store.read(SCOPE).desired.weights, ENTRY))
 
 
 class Protocol(RuleBasedStateMachine):
@@ -313,18 +357,11 @@ class Protocol(RuleBasedStateMachine):
     def a_late_write_arrives(self, data: st.DataObject) -> None:
         weights = data.draw(st.sampled_from(self.world.late))
         self.world.late.remove(weights)
-        self.world.balancer.write_weights(ENTRY, weights)
+        self.world.balancer.write_rule(weights)
 
     @rule()
     def somebody_verifies(self) -> None:
-        """What `reconcile` does every five seconds: after it, actual is desired or a remembered late write is due."""
-        world = self.world
-        actual = world.balancer.read_weights(ENTRY)
-        decision = decide_drift(world.store.read(SCOPE).desired, actual)
-        assert decision.action is not DriftAction.REPORT, f"our own write was taken for a hand edit: {decision.reason}"
-        if decision.action is DriftAction.REPAIR:
-            apply_desired(SCOPE, ENTRY, world.store, world.balancer)
-        assert shares(world.balancer.weights) == shares(world.store.read(SCOPE).desired.weights)
+        verify(self.world)
 
     @rule()
     def somebody_settles(self) -> None:
@@ -384,6 +421,41 @@ Protocol.TestCase.settings = settings(
     max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestProtocol = Protocol.TestCase
+MOST_CALLS = 60
+
+
+@pytest.mark.parametrize("purpose", [Purpose.FAILOVER, Purpose.ROLLOUT, Purpose.SHED])
+def test_whoever_ends_between_any_two_calls_leaves_rules_that_the_next_check_mends(purpose: Purpose) -> None:
+    """The property draws such moments; this takes each in turn, also that between the writes of the two rules."""
+    for calls in range(MOST_CALLS):
+        world = World()
+        controller = Controller(world, "execution-1", purpose, "b")
+        for _ in range(calls):
+            if not controller.turnstile.finished:
+                controller.step()
+        if controller.turnstile.finished:
+            break
+        controller.crash()
+        verify(world)
+    assert 5 < calls < MOST_CALLS - 1
+
+
+@pytest.mark.parametrize("purpose", [Purpose.FAILOVER, Purpose.ROLLOUT, Purpose.SHED])
+def test_each_write_of_either_rule_that_arrives_after_all_others_is_mended(purpose: Purpose) -> None:
+    arrived = 0
+    for late in range(MOST_CALLS):
+        world = World()
+        controller = Controller(world, "execution-1", purpose, "b")
+        for call in range(MOST_CALLS):
+            if not controller.turnstile.finished:
+                controller.ports.delay_next_write = call == late
+                controller.step()
+        assert controller.turnstile.finished
+        for part in world.late:
+            arrived += 1
+            world.balancer.write_rule(part)
+            verify(world)
+    assert arrived >= 2
 
 
 def test_an_unknown_holder_keeps_its_lease() -> None:

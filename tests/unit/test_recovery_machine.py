@@ -14,6 +14,7 @@ from standfast.checks import NodeFinding, NodeHealth
 from standfast.errors import AccessDeniedError, ConflictError
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
+from standfast.incidents import Incident
 from standfast.lease import HolderState, Lease, Purpose
 from standfast.recovery import Remedy
 from standfast.recovery_ports import Applied, Instance, Progress
@@ -23,7 +24,14 @@ from standfast.stores import ScopeRecord
 from standfast.xids import Action
 from tests import builders
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
-from tests.fakes import FakeClusterTable, FakeExecutions, FakeMessenger, FakeRegionTable, FakeScopeStore
+from tests.fakes import (
+    FakeClusterTable,
+    FakeExecutions,
+    FakeIncidentLog,
+    FakeMessenger,
+    FakeRegionTable,
+    FakeScopeStore,
+)
 from tests.machine_walk import Walk
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:standfast-cluster-recovery:one"
@@ -58,6 +66,7 @@ class World:
     applied: list[tuple[str, Action]] = field(default_factory=list)
     on_apply: Callable[[], None] = lambda: None
     messenger: FakeMessenger = field(default_factory=FakeMessenger)
+    incidents: FakeIncidentLog = field(default_factory=FakeIncidentLog)
     executions: FakeExecutions = field(default_factory=FakeExecutions)
     least_answering: int = 99
     refused: list[FailedActivity] = field(default_factory=list)
@@ -183,7 +192,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
         factories = {
             "cluster_table": Store(world), "region_table": world.region, "recovery_table": world, "clock": world,
             "cluster_nodes": world, "remedies": world, "messenger": world.messenger, "executions": world.executions,
-            "recoveries": world.executions, "scaling": world,
+            "recoveries": world.executions, "incident_log": world.incidents, "scaling": world,
         }  # fmt: skip
         for name, part in factories.items():
             monkeypatch.setattr(bootstrap, name, lambda part=part: part)
@@ -273,6 +282,75 @@ def test_a_replacement_that_never_comes_is_told_with_what_aws_says_and_without_i
     assert f"{ACTIVE} has 3 of 4 nodes: look at the activity" in text
     assert ("and Auto Scaling group gpu cannot launch: InsufficientInstanceCapacity - none left" in text) is known
     assert ("1. give the Auto Scaling group gpu another instance type" in text) is known
+
+
+def failed(*, closed: bool = False) -> Incident:
+    """What the failover away from the cluster left: its service has long been good, where it is closed."""
+    name = f"{SCOPE}-{ACTIVE}-v1"
+    opened = Incident(name, SCOPE, ACTIVE, "0 of 4 replicas pass", NOW - 300, NOW - 298, affects_users=True, version=3)
+    return replace(opened, well_since=NOW - 280, closed_at=NOW - 200) if closed else opened
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+def test_each_remedy_stands_in_the_incident_with_what_came_of_it(make: Callable[..., World], closed: bool) -> None:
+    world = make(Node(mended_by=Action.REBOOT, answers=False), scope=quarantined())
+    incident = failed(closed=closed)
+    if closed:
+        world.incidents.closed.append(incident)
+    else:
+        world.incidents.open[incident.incident_id] = incident
+    assert world.walk().visited[-1] == "Recovered"
+    (found,) = world.incidents.closed if closed else world.incidents.open_incidents()
+    *remedies, last = found.actions
+    assert [(act.what.split(":")[0], act.outcome) for act in remedies] == [
+        ("restart engine on i-0", "it did not help"),
+        ("reset GPU on i-0", "it did not help"),
+        ("reboot on i-0", "it helped"),
+    ]
+    assert last.what.startswith(f"{ACTIVE} is mended and standby again: 4 of 4 nodes")
+    assert found.durations()["mend"] == pytest.approx(world.now_ - incident.opened_at, abs=60)
+    assert found.closed_at == incident.closed_at
+
+
+def test_a_remedy_under_way_stands_in_the_incident_before_anybody_knows_whether_it_helps(
+    make: Callable[..., World],
+) -> None:
+    world = make(Node(mended_by=Action.REBOOT, looks=Action.REBOOT), scope=quarantined())
+    world.incidents.open[failed().incident_id] = failed()
+    seen: list[list[str]] = []
+
+    def look(_event: dict[str, Any]) -> dict[str, Any]:
+        seen.append([act.outcome for act in world.incidents.open_incidents()[0].actions])
+        return {"ended": True, "said": {}}
+
+    world.walk(CheckRemedy=look)
+    assert seen == [["under way"]]
+
+
+def test_what_is_not_mended_says_so_in_the_incident_and_has_no_time_to_mend(make: Callable[..., World]) -> None:
+    world = make(Node(looks=Action.REPLACE), scope=quarantined())
+    world.lemons = True
+    world.incidents.open[failed().incident_id] = failed()
+    world.walk()
+    (found,) = world.incidents.open_incidents()
+    assert [act.outcome for act in found.actions] == ["it is not known to have helped", ""]
+    assert found.actions[-1].what.startswith(f"{ACTIVE} was not mended: ")
+    assert "mend" not in found.durations()
+
+
+def test_a_node_that_is_mended_while_its_cluster_serves_opens_no_incident(make: Callable[..., World]) -> None:
+    world = make(Node(mended_by=Action.RESTART_ENGINE, answers=False))
+    world.incidents.open["i-9"] = replace(failed(), incident_id="i-9", cluster_id=STANDBY)
+    assert world.walk().visited[-1] == "Recovered"
+    (other,) = world.incidents.open_incidents()
+    assert (other.actions, world.incidents.closed) == ((), [])
+
+
+def test_a_log_of_incidents_that_fails_keeps_nobody_from_being_mended(make: Callable[..., World]) -> None:
+    world = make(Node(mended_by=Action.RESTART_ENGINE, answers=False), scope=quarantined())
+    world.incidents.faults.fail("open_incidents", AccessDeniedError("Query: denied"))
+    assert world.walk().visited[-1] == "Recovered"
+    assert world.roles()[ACTIVE] is Role.STANDBY
 
 
 def test_while_the_switch_observes_one_look_is_told_and_nothing_is_written(make: Callable[..., World]) -> None:

@@ -12,24 +12,25 @@ from standfast.announcements import Urgency
 from standfast.fleet import SHED, Role
 from standfast.health import Assessment, Verdict
 from standfast.lease import Purpose
+from standfast.rule_weights import ALL, LOW_SHED, MAXIMUM, low_share, share, with_share
 from standfast.shedding import (
     ShedAction,
     ShedDecision,
     decide_shed,
     is_saturated,
-    share,
     told_of_held_back,
     told_of_maximum,
     told_of_step,
-    with_share,
 )
-from standfast.shedding_rules import Shedding
+from standfast.shedding_rules import LowPriority, Shedding
 from standfast.stores import ScopeRecord
-from standfast.traffic import MAXIMUM, check_weights, serves
+from standfast.traffic import check_weights, serves
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY, assessment, desired, lease, record
 
 LIMITS = Shedding()
 FRESH = 10.0
+SHARES = {percent: with_share({ACTIVE: 100, STANDBY: 0}, percent) for percent in (0, 20, 40)}
+LOW_FIRST = Shedding(low_priority=LowPriority(header="x-priority", values=["batch", "low"]))
 
 
 def busy(saturated: int, expected: int = 4, at: float = NOW, verdict: Verdict = Verdict.DEGRADED) -> Assessment:
@@ -219,17 +220,101 @@ def test_whatever_is_seen_the_share_is_bounded_steps_are_apart_and_the_clusters_
         state = state.next(token=4, reason=decision.reason, now=now, weights=decision.weights)
 
 
+# What is of low priority first
+
+
+def shedding_both(percent: int, low: int, since: float = 3600.0) -> ScopeRecord:
+    state = desired(with_share({ACTIVE: 100, STANDBY: 0}, percent, low))
+    return record(replace(state, updated_at=NOW - since))
+
+
+def walk(found: Assessment, limits: Shedding, percent: int, low: int, steps: int) -> list[tuple[int, int]]:
+    """The shares of everything and of low priority, step by step."""
+    shares = []
+    for _ in range(steps):
+        decision = decide(shedding_both(percent, low), found, limits=limits)
+        percent, low = decision.percent, decision.low_percent
+        assert (share(decision.weights), low_share(decision.weights)) == (percent, low)
+        shares.append((percent, low))
+    return shares
+
+
+def test_all_of_low_priority_is_shed_before_any_of_the_rest_and_let_back_in_last() -> None:
+    up = [(0, 50), (0, 100), (20, 100), (40, 100), (60, 100), (80, 100)]
+    assert walk(busy(4), LOW_FIRST, 0, 0, 7) == [*up, up[-1]]
+    assert walk(busy(0), LOW_FIRST, 80, 100, 7) == [*up[-2::-1], (0, 0), (0, 0)]
+
+
+def test_low_priority_waits_as_long_for_its_steps() -> None:
+    assert decide(shedding_both(0, 50, LIMITS.raise_seconds - 1), busy(4), limits=LOW_FIRST).action is ShedAction.NONE
+    assert decide(shedding_both(0, 50, LIMITS.calm_seconds - 1), busy(0), limits=LOW_FIRST).action is ShedAction.NONE
+
+
+def test_the_maximum_is_reached_when_low_priority_is_shed_too() -> None:
+    assert decide(shedding_both(80, 50), busy(4), limits=LOW_FIRST).low_percent == ALL
+    assert decide(shedding_both(80, 100), busy(4), limits=LOW_FIRST).at_maximum_since == NOW - 3600
+
+
+def test_what_was_shed_of_low_priority_is_served_again_when_the_config_forgets_it() -> None:
+    decision = decide(shedding_both(0, 100), busy(0))
+    assert (decision.action, decision.weights) == (ShedAction.LOWER, {ACTIVE: 100, STANDBY: 0, SHED: 0})
+
+
+@settings(deadline=None)
+@given(seen, limits_drawn, st.integers(1, 100))
+def test_nobody_else_is_shed_while_anything_of_low_priority_is_served(
+    saturated: list[int], limits: Shedding, step: int
+) -> None:
+    low_priority = LowPriority(header="x-priority", values=["low"], step_percent=step)
+    limits = limits.model_copy(update={"low_priority": low_priority})
+    state = desired({ACTIVE: 100, STANDBY: 0})
+    for number, count in enumerate(saturated):
+        now = NOW + 5.0 * number
+        decision = decide(record(state), busy(count, at=now), now, limits)
+        assert 0 <= decision.low_percent <= ALL
+        assert not decision.percent or decision.low_percent == ALL
+        assert serves(decision.weights)
+        if decision.action is not ShedAction.NONE:
+            state = state.next(token=4, reason=decision.reason, now=now, weights=decision.weights)
+
+
+def test_people_are_told_what_is_of_low_priority_and_when_it_is_not_only_that() -> None:
+    low_priority = LOW_FIRST.low_priority
+
+    def told(percent: int, low: int, found: Assessment) -> tuple[str, str]:
+        decision = decide(shedding_both(percent, low), found, limits=LOW_FIRST)
+        announcement = told_of_step(SCOPE, decision, shedding_both(percent, low).desired.weights, low_priority)
+        return (announcement.text, announcement.outcome) if announcement else ("", "")
+
+    text, first = told(0, 0, busy(4))
+    assert "What was done: 50 % of the requests with x-priority: batch or low are answered 503" in text
+    assert "Everything else is served." in text
+    assert told(0, 50, busy(4)) == ("", "")
+    text, second = told(0, 100, busy(4))
+    assert "all the requests with x-priority: batch or low, and 20 % of the others, are answered 503" in text
+    assert told(20, 100, busy(0)) == ("", "")
+    text, third = told(0, 50, busy(0))
+    assert "Every request is answered by a cluster again" in text
+    assert len({first, second, third}) == 3
+
+
+def test_the_share_of_low_priority_stands_beside_the_weights_and_is_none_of_them() -> None:
+    weights = with_share({ACTIVE: 100, STANDBY: 0}, 20, 100)
+    assert weights == {ACTIVE: 100, STANDBY: 0, SHED: 25, LOW_SHED: 100}
+    assert share(weights) == 20
+
+
 # In words
 
 
 def test_a_person_is_told_that_shedding_begins_and_ends_and_not_of_each_step() -> None:
-    first = told_of_step(SCOPE, decide(shedding(0, 3600), busy(4)), 0)
+    first = told_of_step(SCOPE, decide(shedding(0, 3600), busy(4)), SHARES[0], None)
     assert first is not None
     assert (first.urgency, first.detail_type) == (Urgency.NOTICE, "SheddingStarted")
     assert "20 % of the requests are answered 503 with Retry-After" in first.text
     assert f"The traffic stays on {ACTIVE}" in first.text
-    assert told_of_step(SCOPE, decide(shedding(20, 3600), busy(4)), 20) is None
-    last = told_of_step(SCOPE, decide(shedding(20, 3600), busy(0)), 20)
+    assert told_of_step(SCOPE, decide(shedding(20, 3600), busy(4)), SHARES[20], None) is None
+    last = told_of_step(SCOPE, decide(shedding(20, 3600), busy(0)), SHARES[20], None)
     assert last is not None
     assert (last.detail_type, last.subject) == ("SheddingEnded", f"{SCOPE}: overload is no longer shed")
     assert last.outcome != first.outcome
@@ -243,8 +328,8 @@ def test_a_person_is_woken_when_the_most_is_not_enough() -> None:
 
 
 def test_a_step_that_is_held_back_says_why_and_what_stays() -> None:
-    up = told_of_held_back(SCOPE, decide(shedding(0, 3600), busy(4)), 0, "the switch says observe (new)")
+    up = told_of_held_back(SCOPE, decide(shedding(0, 3600), busy(4)), SHARES[0], "the switch says observe (new)")
     assert "0 % of the requests are shed as before: the switch says observe (new)" in up.text
     assert "Expect queueing" in up.text
-    down = told_of_held_back(SCOPE, decide(shedding(40, 3600), busy(0)), 40, "the switch says observe (new)")
+    down = told_of_held_back(SCOPE, decide(shedding(40, 3600), busy(0)), SHARES[40], "the switch says observe (new)")
     assert down.subject == f"{SCOPE}: {ACTIVE} is not saturated, 40 % is shed still"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,8 @@ from hypothesis import strategies as st
 
 from standfast.errors import ConflictError, FencedError, InvalidInputError, NotConvergedError
 from standfast.fleet import SHED, Entry, Role
+from standfast.rule_weights import FULL, LOW_PRIORITY, LOW_SHED, MAXIMUM, by_rule, of_clusters, on_rules
 from standfast.traffic import (
-    FULL,
-    MAXIMUM,
     REMEMBERED,
     DriftAction,
     Weights,
@@ -24,7 +25,19 @@ from standfast.traffic import (
     record_roles,
     shares,
 )
-from tests.builders import ACTIVE, EXECUTION, NOW, RULE_ARN, SCOPE, STANDBY, desired, lease, record, target_group_arn
+from tests.builders import (
+    ACTIVE,
+    EXECUTION,
+    LOW_PRIORITY_RULE_ARN,
+    NOW,
+    RULE_ARN,
+    SCOPE,
+    STANDBY,
+    desired,
+    lease,
+    record,
+    target_group_arn,
+)
 from tests.fakes import FakeLoadBalancer, FakeScopeStore
 
 ENTRY = Entry(RULE_ARN, {name: target_group_arn(name) for name in (ACTIVE, STANDBY)})
@@ -211,20 +224,20 @@ def test_roles_written_between_are_a_conflict() -> None:
 
 
 def test_the_same_shares_are_no_drift() -> None:
-    decision = decide_drift(desired(), {ACTIVE: 100})
+    decision = decide_drift(desired(), {ACTIVE: 100}, ENTRY)
     assert (decision.action, decision.reason) == (DriftAction.NONE, "the weights are as version 7 wants them")
 
 
 @pytest.mark.parametrize("actual", [{ACTIVE: 0, STANDBY: 0}, {}, {ACTIVE: 0, SHED: 50}])
 def test_a_dark_rule_is_repaired(actual: dict[str, int]) -> None:
-    decision = decide_drift(desired(), actual)
+    decision = decide_drift(desired(), actual, ENTRY)
     assert decision.action is DriftAction.REPAIR
     assert decision.reason.startswith("every weight is zero, so nobody is served; found ")
 
 
 def test_traffic_to_a_quarantined_cluster_is_repaired() -> None:
     state = desired({STANDBY: 100}, {ACTIVE: Role.QUARANTINED, STANDBY: Role.ACTIVE})
-    decision = decide_drift(state, {ACTIVE: 10, STANDBY: 90})
+    decision = decide_drift(state, {ACTIVE: 10, STANDBY: 90}, ENTRY)
     assert decision.action is DriftAction.REPAIR
     assert decision.reason == (
         "traffic goes to use1-a, which is quarantined; found use1-a 10, use1-b 90, wanted use1-b 100 (version 7)"
@@ -233,7 +246,7 @@ def test_traffic_to_a_quarantined_cluster_is_repaired() -> None:
 
 def test_the_weights_of_an_earlier_version_are_a_stale_write() -> None:
     state = desired({STANDBY: 100}, superseded=({ACTIVE: 100, STANDBY: 0},))
-    decision = decide_drift(state, {ACTIVE: 100})
+    decision = decide_drift(state, {ACTIVE: 100}, ENTRY)
     assert decision.action is DriftAction.REPAIR
     assert decision.reason.startswith("a stale write put back the weights of an earlier version")
 
@@ -242,21 +255,90 @@ def test_the_weights_of_an_earlier_version_are_a_stale_write() -> None:
     "actual", [{ACTIVE: 50, STANDBY: 50}, {ACTIVE: 100, target_group_arn("theirs"): 1}], ids=["weights", "a new group"]
 )
 def test_a_hand_edit_is_reported_and_left_alone(actual: dict[str, int]) -> None:
-    decision = decide_drift(desired(), actual)
+    decision = decide_drift(desired(), actual, ENTRY)
     assert decision.action is DriftAction.REPORT
     assert decision.reason.startswith("somebody edited the weights by hand; left as they are; found ")
 
 
 def test_shedding_as_desired_is_no_drift_and_by_hand_it_is_an_edit() -> None:
     shedding = desired({ACTIVE: 100, STANDBY: 0, SHED: 25}, superseded=({ACTIVE: 100, STANDBY: 0},))
-    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 25}).action is DriftAction.NONE
-    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 0}).action is DriftAction.REPAIR
-    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 30}).action is DriftAction.REPORT
+    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 25}, ENTRY).action is DriftAction.NONE
+    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 0}, ENTRY).action is DriftAction.REPAIR
+    assert decide_drift(shedding, {ACTIVE: 100, STANDBY: 0, SHED: 30}, ENTRY).action is DriftAction.REPORT
+
+
+# The rule for low priority
+
+BOTH = replace(ENTRY, shed_target_group_arn=target_group_arn("shed"), low_priority_rule_arn=LOW_PRIORITY_RULE_ARN)
+
+
+def low(weights: Weights) -> dict[str, int]:
+    return {LOW_PRIORITY + name: weight for name, weight in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("weights", "of_low_priority"),
+    [
+        ({ACTIVE: 100, STANDBY: 0}, {ACTIVE: 100}),
+        ({ACTIVE: 90, STANDBY: 10, LOW_SHED: 50}, {ACTIVE: 90, STANDBY: 10, SHED: 100}),
+        ({ACTIVE: 100, LOW_SHED: 100}, {SHED: 100}),
+        ({ACTIVE: 100, SHED: 25, LOW_SHED: 100}, {SHED: 100}),
+        ({ACTIVE: 100, SHED: 25}, {ACTIVE: 100, SHED: 25}),
+    ],
+    ids=["nothing is shed", "half", "all", "all, and some of the rest", "never less than of the rest"],
+)
+def test_low_priority_goes_where_the_rest_goes_but_for_what_is_shed(
+    weights: dict[str, int], of_low_priority: dict[str, int]
+) -> None:
+    rules = shares(on_rules(weights, BOTH))
+    rest = {name: weight for name, weight in shares(weights).items() if name != LOW_SHED}
+    assert rules == rest | low(of_low_priority)
+    assert shares(on_rules(weights, ENTRY)) == rest  # an entry without that rule knows nothing of it
+
+
+@given(any_weights, st.integers(0, 100))
+def test_low_priority_never_goes_to_a_cluster_that_the_rest_does_not_go_to(
+    weights: dict[str, int], percent: int
+) -> None:
+    with suppress(InvalidInputError):
+        check_weights(weights)
+        service, low_priority = by_rule(on_rules({**weights, LOW_SHED: percent}, BOTH))
+        assert of_clusters(shares(low_priority)).keys() <= of_clusters(shares(service)).keys()
+        assert shares(low_priority)
+        assert max(low_priority.values()) <= MAXIMUM
+
+
+def test_both_rules_are_written_and_read_again() -> None:
+    state = desired({ACTIVE: 100, STANDBY: 0, LOW_SHED: 100})
+    balancer = FakeLoadBalancer({})
+    apply_desired(SCOPE, BOTH, FakeScopeStore(record(state)), balancer)
+    assert shares(balancer.weights) == {ACTIVE: 100, **low({SHED: 100})}
+
+
+def drift(actual: dict[str, int]) -> DriftAction:
+    """Of a scope whose traffic went to the standby, without what is of low priority."""
+    state = desired({STANDBY: 100, LOW_SHED: 100}, superseded=({ACTIVE: 100},))
+    return decide_drift(state, actual, BOTH).action
+
+
+def test_a_rule_that_was_left_behind_is_repaired_and_a_hand_edit_of_it_is_not() -> None:
+    assert drift({STANDBY: 100, **low({SHED: 100})}) is DriftAction.NONE
+    assert drift({STANDBY: 100, **low({ACTIVE: 100})}) is DriftAction.REPAIR  # its writer ended between the two
+    assert drift({ACTIVE: 100, **low({SHED: 100})}) is DriftAction.REPAIR  # a stale write to one of the two
+    assert drift({STANDBY: 100, **low({STANDBY: 100})}) is DriftAction.REPORT
+    assert drift({STANDBY: 100, **low({})}) is DriftAction.REPAIR
+
+
+def test_low_priority_does_not_stay_with_a_quarantined_cluster() -> None:
+    state = desired({STANDBY: 100}, {ACTIVE: Role.QUARANTINED, STANDBY: Role.ACTIVE})
+    decision = decide_drift(state, {STANDBY: 100, **low({ACTIVE: 1, STANDBY: 99})}, BOTH)
+    assert decision.action is DriftAction.REPAIR
+    assert decision.reason.startswith("traffic goes to use1-a, which is quarantined; found low priority/use1-a 1, ")
 
 
 @given(st.dictionaries(names, st.integers(0, MAXIMUM)), st.dictionaries(names, st.sampled_from(Role)))
 def test_drift_is_never_left_dark_or_on_a_quarantined_cluster(actual: dict[str, int], roles: dict[str, Role]) -> None:
-    decision = decide_drift(desired({"a": 100}, roles), actual)
+    decision = decide_drift(desired({"a": 100}, roles), actual, ENTRY)
     on_quarantined = any(weight and roles.get(name) is Role.QUARANTINED for name, weight in actual.items())
     serving = any(weight for name, weight in actual.items() if name != SHED)
     if not serving or (on_quarantined and shares(actual) != {"a": 100}):

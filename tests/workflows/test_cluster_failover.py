@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.region import SandboxRegion
 from standfast.fleet import SHED, Role
-from tests.stories import BY_HAND, PRIMARY, STANDBY, pages, run
+from tests.stories import BY_HAND, PRIMARY, STANDBY, denied, pages, run
 
 
 def states(region: SandboxRegion, execution: Mapping[str, Any]) -> list[str]:
@@ -21,27 +20,6 @@ def states(region: SandboxRegion, execution: Mapping[str, Any]) -> list[str]:
     return [
         event["stateEnteredEventDetails"]["name"] for event in history["events"] if "stateEnteredEventDetails" in event
     ]
-
-
-@contextmanager
-def denied(region: SandboxRegion, logical_id: str) -> Iterator[None]:
-    """Take a function's access to the state table away, as a broken policy would."""
-    iam = region.client("iam")
-    role = next(
-        role["RoleName"]
-        for role in iam.list_roles(MaxItems=500)["Roles"]
-        if f"-{logical_id}FunctionRole" in role["RoleName"]
-    )
-    statement = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_role_policy(RoleName=role, PolicyName="injected-fault", PolicyDocument=document)
-    before = len(region.cloud.denials())
-    try:
-        yield
-    finally:
-        iam.delete_role_policy(RoleName=role, PolicyName="injected-fault")
-        assert any(denial.role == role for denial in region.cloud.denials()[before:]), "the fault was never met"
-        region.cloud.forgive(role)
 
 
 def test_a_failover_by_hand_moves_records_and_tells(region: SandboxRegion) -> None:

@@ -133,6 +133,17 @@ def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby
     assert scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
     assert scope.desired.weights == {PRIMARY: 0, STANDBY: 100}
     assert scope.lease.holder is None
+    kept = region.invoke("list-incidents", {})
+    incident = next(
+        each
+        for each in (*kept["open"], *kept["closed"])
+        if each["cluster_id"] == PRIMARY and each["opened_at"] >= since
+    )
+    outcomes = {act["what"].partition(":")[0]: act["outcome"] for act in incident["actions"]}
+    assert outcomes[f"{Action.RESET_GPU} on {first.instance_id}"] == "it did not help"
+    assert outcomes[f"{Action.REBOOT} on {first.instance_id}"] == "it helped"
+    assert outcomes[f"{Action.RESTART_ENGINE} on {second.instance_id}"] == "it helped"
+    assert incident["seconds"]["mend"] > 0
 
 
 def test_a_standby_that_cannot_be_rebuilt_for_want_of_instances_is_told_for_it_and_comes_back_with_them(

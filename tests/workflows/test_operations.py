@@ -16,8 +16,8 @@ from sandbox.world import Sandbox
 from standfast.aws.cluster_table import ClusterTable
 from standfast.fleet import Role
 from standfast.health import Verdict
-from standfast.shedding import share
-from tests.stories import BY_HAND, PRIMARY, REGION, REPLICAS, STANDBY, pages, run
+from standfast.rule_weights import share
+from tests.stories import BY_HAND, PRIMARY, REGION, REPLICAS, STANDBY, denied, pages, run
 
 
 def test_while_the_switch_says_observe_nothing_is_changed_and_somebody_is_told(region: SandboxRegion) -> None:
@@ -37,6 +37,17 @@ def test_a_preflight_changes_nothing_and_says_what_would_happen(region: SandboxR
     outcome = json.loads(execution["output"])["told"]["outcome"]
     assert outcome.startswith(f"would work: {STANDBY}")  # a test before it may have left a hold-down to mind
     assert region.view().scope == before
+
+
+def test_a_preflight_that_may_not_write_the_rule_names_the_permission(region: SandboxRegion) -> None:
+    told, changes = len(region.messages()), len(region.rule_changes)
+    with denied(region, "ShiftTraffic", "elasticloadbalancing:ModifyRule"):
+        execution = run(region, {"mode": "preflight", "scope_id": REGION})
+    assert execution["status"] == "FAILED"
+    notices = [message.text for message in region.messages()[told:] if message.topic == "notice"]
+    why = f"AccessDeniedError: elasticloadbalancing:ModifyRule, tried on {region.rule_arn}: "
+    assert any(f"A failover would NOT work now: {why}" in text for text in notices)
+    assert len(region.rule_changes) == changes
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from standfast.engine import EngineMetrics
     from standfast.failover import Selection
     from standfast.fleet import Cluster
+    from standfast.shedding_rules import LowPriority
 
 FRESH_SECONDS = 90.0
 """An assessment measures twice a minute; an older load says nothing of the traffic of now."""
@@ -140,13 +141,26 @@ def fit(
 
 
 def told(
-    selection: Selection, failed: str, clusters: Mapping[str, Cluster], loads: Mapping[str, Load], now: float
+    selection: Selection,
+    failed: str,
+    clusters: Mapping[str, Cluster],
+    loads: Mapping[str, Load],
+    now: float,
+    low_priority: LowPriority | None = None,
 ) -> Selection:
-    """A failover's selection with the overload as it was measured. From a dead cluster everything moves, also so."""
+    """A failover's selection with the overload as it was measured. From a dead cluster everything moves, also so.
+
+    But for what FleetConfig calls of low priority, where an overload is stated and no measure says that all would fit:
+    that is shed from the first moment, and let back in as after any overload.
+    """
     found = fit(failed, selection.cluster_id, clusters, loads, now, fresh_seconds=LAST_KNOWN_SECONDS)
-    if found.is_enough:
-        return selection
-    return replace(selection, overload="; ".join([*([selection.overload] if selection.overload else []), found.reason]))
+    overload = [selection.overload] if selection.overload else []
+    if not found.is_enough:
+        overload.append(found.reason)
+    sheds = low_priority is not None and bool(overload) and (found.share is None or found.share < 1)
+    if sheds:
+        overload.append(f"the requests with {low_priority} are answered 503 with Retry-After from the start")
+    return replace(selection, overload="; ".join(overload), sheds_low_priority=sheds)
 
 
 def _limits(ours: Load, theirs: Load, cluster: Cluster, readings: int) -> Iterator[tuple[float, float, str]]:

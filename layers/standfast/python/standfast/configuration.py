@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from standfast.errors import InvalidInputError
 from standfast.fleet import SHED, Role
+from standfast.rule_weights import LOW_SHED
 from standfast.stores import ScopeRecord
 from standfast.traffic import Desired, all_to
 
@@ -23,18 +24,20 @@ def first_record(scope_id: str, config: FleetConfig, now: float) -> ScopeRecord:
 
 
 def check_change(scope_id: str, config: FleetConfig, desired: Desired) -> None:
-    """Refuse a configuration that forgets a cluster which serves, or the group that sheds.
+    """Refuse a configuration that forgets a cluster which serves, or the group and the rule that shed.
 
     Roles in it are only where a scope begins.
     """
     region = config.region(scope_id)
-    clusters = {*region.clusters, *([SHED] if region.entry.shed_target_group_arn else [])}
+    shedding = {SHED: region.entry.shed_target_group_arn, LOW_SHED: region.entry.low_priority_rule_arn}
+    clusters = {*region.clusters, *(name for name, arn in shedding.items() if arn)}
     serving = [cluster_id for cluster_id, weight in desired.weights.items() if weight]
     active = desired.cluster_with(Role.ACTIVE)
     forgotten = sorted({*serving, *([active] if active else [])} - clusters)
-    if forgotten == [SHED]:
+    if forgotten and set(forgotten) <= set(shedding):
+        lacks = "shed_target_group_arn" if SHED in forgotten else "low_priority_rule_arn"
         raise InvalidInputError(
-            f"regions.{scope_id}.entry lacks shed_target_group_arn, and overload is shed now; wait until it is over"
+            f"regions.{scope_id}.entry lacks {lacks}, and overload is shed now; wait until it is over"
         )
     if forgotten:
         raise InvalidInputError(

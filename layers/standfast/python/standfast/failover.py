@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from standfast.errors import AutomationOffError, InvalidInputError, NoStandbyProvenError
-from standfast.fleet import SHED, Automation, Role
+from standfast.fleet import Automation, Role
 from standfast.health import Assessment, EndpointProbe, Verdict
 from standfast.lease import Purpose
+from standfast.rule_weights import of_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -169,11 +170,15 @@ def proof(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Where the traffic goes, and why. `overload` is a sentence when the candidate is smaller than what failed."""
+    """Where the traffic goes, and why. `overload` is a sentence when the candidate is smaller than what failed.
+
+    `sheds_low_priority`: what is of low priority does not come along, because of that.
+    """
 
     cluster_id: str
     reason: str
     overload: str = ""
+    sheds_low_priority: bool = False
 
 
 def limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float, now: float) -> str | None:
@@ -266,7 +271,7 @@ class Unfinished:
 
 def unfinished(desired: Desired) -> Unfinished | None:
     """What a failover left behind that moved all traffic and did not come to record it; None when all is recorded."""
-    serving = [name for name, weight in desired.weights.items() if weight and name != SHED]
+    serving = [name for name, weight in of_clusters(desired.weights).items() if weight]
     active = desired.cluster_with(Role.ACTIVE)
     if active is None or len(serving) != 1 or serving[0] == active or desired.move is not None:
         return None

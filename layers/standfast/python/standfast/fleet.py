@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from standfast import mends
 from standfast.errors import InvalidInputError, UnknownClusterError
+from standfast.failover_rules import Failover
 from standfast.move_rules import Capacity, Moves
 from standfast.recovery_rules import RecoveryRules
 from standfast.shedding_rules import Shedding
@@ -49,11 +50,13 @@ class Entry:
     """A Region's weighted rule. `target_groups` is cluster id -> target group ARN.
 
     `shed_target_group_arn` is the group that answers 503 with Retry-After, None where there is none.
+    `low_priority_rule_arn` is the rule for requests of low priority, over the same groups, None where there is none.
     """
 
     listener_rule_arn: str
     target_groups: Mapping[str, str]
     shed_target_group_arn: str | None = None
+    low_priority_rule_arn: str | None = None
 
     def weighted_groups(self) -> Mapping[str, str]:
         """Every group that the rule may hold: the clusters', and `shed`."""
@@ -133,17 +136,6 @@ class Detection(_Document):
         return self
 
 
-class Failover(_Document):
-    """How a failover ends. Seconds."""
-
-    drain_seconds: int = Field(default=30, ge=0, le=900, description="how long the failed cluster may finish requests")
-    hold_down_seconds: int = Field(default=60, ge=5, le=3600, description="wait after a failed attempt; doubles")
-    require_node_report: bool = Field(
-        default=True, description="false only where no Systems Manager agent runs: then a canary alone proves a cluster"
-    )
-    node_report_seconds: float = Field(default=90, ge=60, le=600, description="an older node report proves nothing")
-
-
 class Objectives(_Document):
     """What an assessment holds a cluster to, beside the canary's own deadlines."""
 
@@ -171,6 +163,15 @@ class RegionEntry(_Document):
     shed_target_group_arn: TargetGroupArn | None = Field(
         default=None, description="answers 503 with Retry-After; without it an overload is said and never shed"
     )
+    low_priority_rule_arn: RuleArn | None = Field(
+        default=None, description="the rule for low priority, whose weights then follow those of the other rule"
+    )
+
+    @model_validator(mode="after")
+    def _low_priority_has_a_rule_of_its_own(self) -> RegionEntry:
+        if self.low_priority_rule_arn == self.listener_rule_arn:
+            raise ValueError("low_priority_rule_arn is the listener_rule_arn; name the rule above it")
+        return self
 
 
 class Region(_Document):
@@ -204,7 +205,8 @@ class Region(_Document):
     def bound_entry(self) -> Entry:
         """The weighted rule with its target groups."""
         groups = {name: cluster.target_group_arn for name, cluster in sorted(self.clusters.items())}
-        return Entry(self.entry.listener_rule_arn, groups, self.entry.shed_target_group_arn)
+        rule, low_priority = self.entry.listener_rule_arn, self.entry.low_priority_rule_arn
+        return Entry(rule, groups, self.entry.shed_target_group_arn, low_priority)
 
     def cluster(self, cluster_id: str) -> Cluster:
         """The cluster, or UnknownClusterError with the ids that there are."""
@@ -239,7 +241,9 @@ class FleetConfig(_Document):
                         "give each cluster of the fleet an id of its own"
                     )
                 seen[cluster_id] = region_name
-            for arn in [region.entry.listener_rule_arn, *region.bound_entry().weighted_groups().values()]:
+            low_priority = region.entry.low_priority_rule_arn
+            rules = [region.entry.listener_rule_arn, *([low_priority] if low_priority else [])]
+            for arn in [*rules, *region.bound_entry().weighted_groups().values()]:
                 if arn.split(":")[3] != region_name:
                     raise ValueError(
                         f"regions.{region_name} names {arn}, which is in another Region; copy the ARN of this Region"
@@ -247,6 +251,16 @@ class FleetConfig(_Document):
         both = sorted(set(self.watchers) & set(self.regions))
         if both:
             raise ValueError(f"watchers: {', '.join(both)} has clusters, so it is no mere watcher; remove it here")
+        return self
+
+    @model_validator(mode="after")
+    def _low_priority_can_be_shed(self) -> FleetConfig:
+        if self.shedding.low_priority is None:
+            return self
+        for name, region in self.regions.items():
+            for field in ("shed_target_group_arn", "low_priority_rule_arn"):
+                if getattr(region.entry, field) is None:
+                    raise ValueError(f"regions.{name}.entry.{field} is missing; shedding.low_priority needs it")
         return self
 
     @classmethod

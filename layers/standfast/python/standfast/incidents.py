@@ -34,10 +34,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing that was done about it, in words."""
+    """One thing that was done about it, in words. `outcome`: what came of it, where that is known only later."""
 
     at: float
     what: str
+    outcome: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.outcome}" if self.outcome else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Incident:
 
     `opened_at` is when the first of the failed probes began, `detected_at` when the verdict fell. `affects_users`: the
     cluster had traffic then. `well_since`: the service has been good since, None while it is not. `closed_at` is None
-    while it is open; users were without service from `opened_at` to `well_since` at the most. `version` counts writes.
+    while it is open; users were without service from `opened_at` to `well_since` at the most. `mended_at`: a recovery
+    found every node of the cluster well, which may be long after the service was. `version` counts writes.
     """
 
     incident_id: str
@@ -61,6 +66,7 @@ class Incident:
     drained_at: float | None = None
     well_since: float | None = None
     closed_at: float | None = None
+    mended_at: float | None = None
     actions: tuple[Act, ...] = ()
     acknowledged_by: str = ""
     acknowledged_at: float | None = None
@@ -71,17 +77,27 @@ class Incident:
         """With one more action; the same one twice is one."""
         if any(act.what == what for act in self.actions):
             return self
-        acts = sorted((*self.actions, Act(at, what)), key=lambda act: act.at)
-        return replace(self, actions=tuple(acts[-MOST_ACTIONS:]))
+        return self._with((*self.actions, Act(at, what)))
+
+    def with_remedies(self, acts: Sequence[Act]) -> Incident:
+        """With remedies and what came of each; one that is there already takes the outcome given now."""
+        known = {(act.at, act.what) for act in acts}
+        return self._with((*(act for act in self.actions if (act.at, act.what) not in known), *acts))
+
+    def _with(self, acts: Sequence[Act]) -> Incident:
+        return replace(self, actions=tuple(sorted(acts, key=lambda act: act.at)[-MOST_ACTIONS:]))
 
     def durations(self) -> dict[str, float]:
-        """Seconds to detect, to decide from there, to move from there, to drain from there; and to recover in all."""
+        """Seconds to detect, to decide from there, to move from there, to drain from there; to recover in all: the
+        service, and to mend what failed.
+        """
         steps = (
             ("detect", self.opened_at, self.detected_at),
             ("decide", self.detected_at, self.decided_at),
             ("move", self.decided_at, self.moved_at),
             ("drain", self.moved_at, self.drained_at),
             ("recover", self.opened_at, self.well_since),
+            ("mend", self.opened_at, self.mended_at),
         )
         return {name: max(0.0, end - begin) for name, begin, end in steps if begin is not None and end is not None}
 
@@ -187,6 +203,6 @@ def summary(incident: Incident) -> str:
         (
             f"{incident.cluster_id}: {incident.cause} ({felt}).",
             f"It took {took}." if took else "It was never judged good.",
-            *(f"- {act.what}" for act in incident.actions),
+            *(f"- {act}" for act in incident.actions),
         )
     )

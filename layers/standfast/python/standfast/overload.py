@@ -11,6 +11,7 @@ from standfast import lease, shedding, traffic
 from standfast.errors import ConflictError, FencedError, LeaseHeldError
 from standfast.fleet import Automation
 from standfast.lease import Claim, Purpose
+from standfast.rule_weights import low_share, on_rules, share
 from standfast.shedding import ShedAction
 from standfast.telling import tell
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from standfast.fleet import Entry
     from standfast.ports import Executions, LoadBalancer, Messenger
     from standfast.shedding import ShedDecision
+    from standfast.shedding_rules import LowPriority
     from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, ViewStore
 
 STEP_SECONDS = 30.0
@@ -55,16 +57,17 @@ class OverloadGuard:
         if decision.action is ShedAction.NONE:
             since = decision.at_maximum_since
             if since is not None and now - since >= limits.page_seconds:
-                self._tell(shedding.told_of_maximum(self.scope_id, decision, since), "shed-maximum", decision, now)
+                told = shedding.told_of_maximum(self.scope_id, decision, since, limits.low_priority)
+                self._tell(told, "shed-maximum", decision, now)
             return decision.reason
         entry = config.region(self.scope_id).bound_entry()
         held_back = self._held_back(entry, decision.cluster_id)
         if held_back is None:
-            return self._step(entry, record, decision, now)
+            return self._step(entry, record, decision, limits.low_priority, now)
         if held_back:
             subject = f"shed-{decision.action}-held-back-{now // AGAIN_SECONDS:.0f}"
-            shed = shedding.share(record.desired.weights)
-            self._tell(shedding.told_of_held_back(self.scope_id, decision, shed, held_back), subject, decision, now)
+            told = shedding.told_of_held_back(self.scope_id, decision, record.desired.weights, held_back)
+            self._tell(told, subject, decision, now)
         return f"{decision.reason}; nothing is changed"
 
     def _held_back(self, entry: Entry, cluster_id: str) -> str | None:
@@ -78,17 +81,22 @@ class OverloadGuard:
             return f"the switch says {switch}"
         return None
 
-    def _step(self, entry: Entry, record: ScopeRecord, decision: ShedDecision, now: float) -> str:
-        if traffic.shares(self.balancer.read_weights(entry)) != traffic.shares(record.desired.weights):
+    def _step(
+        self, entry: Entry, record: ScopeRecord, decision: ShedDecision, low_priority: LowPriority | None, now: float
+    ) -> str:
+        before = record.desired.weights
+        if traffic.shares(self.balancer.read_weights(entry)) != traffic.shares(on_rules(before, entry)):
             return f"{decision.reason}; the rule is not as desired, which comes first"
-        before = shedding.share(record.desired.weights)
-        reason = f"{decision.reason}: {before} % was shed, {decision.percent} % is now"
+        was = shedding.in_short(share(before), low_share(before))
+        reason = (
+            f"{decision.reason}: {was} was shed, {shedding.in_short(decision.percent, decision.low_percent)} is now"
+        )
         try:
             self._write(entry, record, decision, reason, now)
         except (LeaseHeldError, ConflictError, FencedError) as error:
             return f"{decision.reason}; somebody else was first: {error}"
         logger.warning("%s", reason)
-        announcement = shedding.told_of_step(self.scope_id, decision, before)
+        announcement = shedding.told_of_step(self.scope_id, decision, before, low_priority)
         if announcement is not None:
             self._tell(announcement, "shed", decision, now)
         return reason

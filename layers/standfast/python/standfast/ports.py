@@ -21,14 +21,27 @@ if TYPE_CHECKING:
 
 
 class LoadBalancer(Protocol):
-    """The weighted rule of a Region's entry. ELB has no conditional writes: see traffic.apply_desired."""
+    """The weighted rules of a Region's entry. ELB has no conditional writes: see traffic.apply_desired."""
 
     def read_weights(self, entry: Entry) -> Weights:
-        """Cluster id, or `shed`, -> weight; a target group that the entry does not name appears under its ARN."""
+        """Cluster id, or `shed`, -> weight; a target group that the entry does not name appears under its ARN.
+
+        Those of a rule for low priority stand behind `rule_weights.LOW_PRIORITY`.
+        """
         ...
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:
-        """Replace all weights of the rule, at once. May be repeated."""
+        """Replace all weights of the rule, at once; then those of the rule for low priority, at once. May be repeated.
+
+        `weights` as rule_weights.on_rules gives them.
+        """
+        ...
+
+    def check_writable(self, entry: Entry) -> None:
+        """A dry call: whether the weights of each rule could be written. Changes nothing, whoever writes meanwhile.
+
+        Raises what the write would raise; AccessDeniedError names the permission and the rule.
+        """
         ...
 
 

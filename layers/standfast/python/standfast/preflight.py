@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from standfast.checks import CheckName
 from standfast.health import Verdict
 from standfast.lease import Purpose
+from standfast.rule_weights import on_rules
 from standfast.traffic import describe, shares
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _of_the_model(view: View, chosen: str) -> Iterator[Obstacle]:
 
 
 def _drift(view: View, actual: Weights) -> Iterator[Obstacle]:
-    desired = view.scope.desired
-    if shares(actual) != shares(desired.weights):
-        yield Obstacle("weights", f"the rule has {describe(actual)}, wanted is {describe(desired.weights)}")
+    entry = view.applied.config.region(view.scope.scope_id).bound_entry()
+    wanted = on_rules(view.scope.desired.weights, entry)
+    if shares(actual) != shares(wanted):
+        yield Obstacle("weights", f"the rule has {describe(actual)}, wanted is {describe(wanted)}")

@@ -59,7 +59,7 @@ class Reconciler:
         entry = view.applied.config.region(self.scope_id).bound_entry()
         actual = self.balancer.read_weights(entry)
         desired = self.scopes.read(self.scope_id).desired
-        decision = traffic.decide_drift(desired, actual)
+        decision = traffic.decide_drift(desired, actual, entry)
         if decision.action is DriftAction.NONE:
             return decision.reason
         repair = decision.action is DriftAction.REPAIR and not self.switches.read_brake().why_not(self.scope_id)

@@ -112,7 +112,10 @@ class TreatmentAnswer(BaseModel):
 
 
 class DecisionAnswer(BaseModel):
-    """A recovery.Decision. `serves`: the cluster had, or might have been given, traffic when it was made."""
+    """A recovery.Decision. `serves`: the cluster had, or might have been given, traffic when it was made.
+
+    `well_nodes`: those that answered and reported no fault.
+    """
 
     action: str
     reason: str
@@ -122,6 +125,7 @@ class DecisionAnswer(BaseModel):
     serves: bool
     well: int
     expected: int
+    well_nodes: list[str] = []
 
 
 class DecidedStep(ListedStep):

@@ -3,6 +3,9 @@
 To shed is to answer a share of the requests with 503 and Retry-After, so that a saturated cluster serves the others in
 time. The share is the weight of `shed` in desired weights; the clusters' own weights stay as they are. A healthy spare
 is no reason to leave a saturated cluster: it might saturate as well, and then the next.
+
+Where FleetConfig says what is of low priority, that is shed first, up to all of it; only then a share of the rest. Last
+shed is first let back in.
 """
 
 from __future__ import annotations
@@ -12,33 +15,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from standfast.announcements import Announcement, Urgency, at
-from standfast.fleet import SHED, Role
+from standfast.fleet import Role
 from standfast.health import Verdict
-from standfast.traffic import MAXIMUM
+from standfast.rule_weights import ALL, low_share, share, with_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from standfast.health import Assessment
-    from standfast.shedding_rules import Shedding
+    from standfast.shedding_rules import LowPriority, Shedding
     from standfast.stores import ScopeRecord
     from standfast.traffic import Weights
-
-
-def share(weights: Weights) -> int:
-    """How much of the traffic is shed, in per cent."""
-    everything = sum(weights.values())
-    return round(100 * weights.get(SHED, 0) / everything) if everything else 0
-
-
-def with_share(weights: Weights, percent: int) -> Weights:
-    """The same weights of the clusters, beside so much shedding that it has this share.
-
-    Where the clusters' weights come near to 999, which is the most that `shed` may weigh too, its share is smaller.
-    """
-    clusters = {name: weight for name, weight in weights.items() if name != SHED}
-    wanted = round(sum(clusters.values()) * percent / (100 - percent))
-    return clusters | {SHED: min(max(wanted, 1), MAXIMUM) if percent else 0}
 
 
 def is_saturated(assessment: Assessment) -> bool:
@@ -58,7 +45,8 @@ class ShedAction(StrEnum):
 class ShedDecision:
     """What to do, and why in a sentence. `weights` are those to be desired, `percent` is their shed share.
 
-    `at_maximum_since` is set while a cluster is saturated although as much as may be is shed.
+    `low_percent` is the share that is shed of low priority. `at_maximum_since` is set while a cluster is saturated
+    although as much as may be is shed.
     """
 
     action: ShedAction
@@ -67,6 +55,7 @@ class ShedDecision:
     percent: int
     cluster_id: str = ""
     at_maximum_since: float | None = None
+    low_percent: int = 0
 
 
 def decide_shed(
@@ -84,16 +73,17 @@ def decide_shed(
     free: whoever holds it moves the traffic.
     """
     desired = record.desired
-    shed, since_change = share(desired.weights), now - desired.updated_at
+    shed, low, since_change = share(desired.weights), low_share(desired.weights), now - desired.updated_at
     active = desired.cluster_with(Role.ACTIVE) or ""
     assessment = assessments.get(active)
 
     def stay(reason: str, at_maximum_since: float | None = None) -> ShedDecision:
-        said = f"{shed} % is shed; {reason}"
-        return ShedDecision(ShedAction.NONE, said, desired.weights, shed, active, at_maximum_since)
+        said = f"{in_short(shed, low)} is shed; {reason}"
+        return ShedDecision(ShedAction.NONE, said, desired.weights, shed, active, at_maximum_since, low)
 
-    def step(action: ShedAction, percent: int, reason: str) -> ShedDecision:
-        return ShedDecision(action, reason, with_share(desired.weights, percent), percent, active)
+    def step(action: ShedAction, percent: int, low_percent: int, reason: str) -> ShedDecision:
+        weights = with_share(desired.weights, percent, low_percent)
+        return ShedDecision(action, reason, weights, percent, active, low_percent=low_percent)
 
     if assessment is None:
         return stay("no cluster is active and assessed")
@@ -101,17 +91,33 @@ def decide_shed(
         return stay(hindrance)
     if is_saturated(assessment):
         busy = f"{active} is saturated: {assessment.saturated} of {assessment.expected} replicas answer too late"
-        if shed >= limits.maximum_percent:
+        if (more := _more(shed, low, limits)) is None:
             return stay(f"{busy}, and this is the most that may be shed", desired.updated_at)
         if since_change < limits.raise_seconds:
             return stay(f"{busy}; the last change is {since_change:.0f} s ago")
-        return step(ShedAction.RAISE, min(shed + limits.step_percent, limits.maximum_percent), busy)
-    if not shed:
+        return step(ShedAction.RAISE, *more, busy)
+    if not shed and not low:
         return stay(f"{active} is not saturated")
     if assessment.late or since_change < limits.calm_seconds:
         late = f"{assessment.late} of {assessment.expected} replicas answered late the last time"
         return stay(f"{late}; the last change is {since_change:.0f} s ago")
-    return step(ShedAction.LOWER, max(shed - limits.step_percent, 0), f"{active} is not saturated any more")
+    return step(ShedAction.LOWER, *_less(shed, low, limits), f"{active} is not saturated any more")
+
+
+def _more(shed: int, low: int, limits: Shedding) -> tuple[int, int] | None:
+    """The shares of everything and of low priority one step up, None where there is none: low priority first."""
+    if limits.low_priority is not None and low < ALL:
+        return shed, min(low + limits.low_priority.step_percent, ALL)
+    if shed < limits.maximum_percent:
+        return min(shed + limits.step_percent, limits.maximum_percent), low
+    return None
+
+
+def _less(shed: int, low: int, limits: Shedding) -> tuple[int, int]:
+    """The same one step down: low priority last, and all of it where FleetConfig does not shed it any more."""
+    if shed:
+        return max(shed - limits.step_percent, 0), low
+    return 0, max(low - (limits.low_priority.step_percent if limits.low_priority else ALL), 0)
 
 
 def _hindrance(record: ScopeRecord, assessment: Assessment, fresh_seconds: float, now: float) -> str | None:
@@ -126,33 +132,55 @@ def _hindrance(record: ScopeRecord, assessment: Assessment, fresh_seconds: float
     return None
 
 
-def told_of_step(scope_id: str, decision: ShedDecision, before: int) -> Announcement | None:
-    """What is said of a step that was taken: that shedding begins or ends. Steps between are in desired state's reason.
+def in_short(percent: int, low_percent: int) -> str:
+    """How much is shed, of everything or of low priority and of the rest."""
+    return f"{low_percent} % of low priority and {percent} % of the rest" if low_percent else f"{percent} %"
 
-    `before` is the share before it, in per cent.
+
+def _requests(percent: int, low_percent: int, low_priority: LowPriority | None) -> str:
+    """Which requests are shed, for people."""
+    if not low_percent:
+        return f"{percent} % of the requests"
+    marked = f"the requests with {low_priority}" if low_priority else "the requests of low priority"
+    of_low = f"all {marked}" if low_percent >= ALL else f"{low_percent} % of {marked}"
+    return f"{of_low}, and {percent} % of the others," if percent else of_low
+
+
+def told_of_step(
+    scope_id: str, decision: ShedDecision, before: Weights, low_priority: LowPriority | None
+) -> Announcement | None:
+    """What is said of a step that was taken: that shedding begins or ends, and that it is no more of low priority only.
+
+    Steps between are in desired state's reason. `before` are the desired weights before it.
     """
     cluster_id = decision.cluster_id
-    if decision.percent == 0:
+    if decision.percent == 0 and decision.low_percent == 0:
         text = f"{decision.reason}. Every request is answered by a cluster again. Nothing is left to do."
         subject = f"{scope_id}: overload is no longer shed"
         return Announcement(Urgency.NOTICE, subject, text, "SheddingEnded", f"not shed: {cluster_id}")
-    if before:
+    if share(before) or (not decision.percent and low_share(before)):
         return None
+    requests = _requests(decision.percent, decision.low_percent, low_priority)
+    only_low = " of low priority" if not decision.percent else ""
     lines = [
         f"{decision.reason}.",
-        f"What was done: {decision.percent} % of the requests are answered 503 with Retry-After; more, while it lasts.",
+        f"What was done: {requests} are answered 503 with Retry-After; more, while it lasts.",
+        *(["Everything else is served."] if only_low else []),
         f"The traffic stays on {cluster_id}: moving it would saturate the next one.",
         "What is left to do: add capacity, or wait for the load to fall; shedding then ends by itself.",
     ]
-    subject = f"{scope_id}: {cluster_id} is saturated, overload is shed"
-    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "SheddingStarted", f"shed: {cluster_id}")
+    subject = f"{scope_id}: {cluster_id} is saturated, overload{only_low} is shed"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "SheddingStarted", f"shed{only_low}: {cluster_id}")
 
 
-def told_of_maximum(scope_id: str, decision: ShedDecision, since: float) -> Announcement:
+def told_of_maximum(
+    scope_id: str, decision: ShedDecision, since: float, low_priority: LowPriority | None = None
+) -> Announcement:
     """As much as may be is shed, for minutes, and the cluster is saturated still."""
+    requests = _requests(decision.percent, decision.low_percent, low_priority)
     lines = [
         f"{decision.reason}, since {at(since)}.",
-        f"{decision.percent} % of the requests are answered 503 with Retry-After.",
+        f"{requests[:1].upper()}{requests[1:]} are answered 503 with Retry-After.",
         f"The traffic stays on {decision.cluster_id}: saturated is no reason to leave.",
         "What is left to do: add capacity now, mend a failed cluster and readmit it, or move users to another Region.",
     ]
@@ -161,14 +189,16 @@ def told_of_maximum(scope_id: str, decision: ShedDecision, since: float) -> Anno
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "SheddingAtMaximum", outcome)
 
 
-def told_of_held_back(scope_id: str, decision: ShedDecision, shed: int, held_back: str) -> Announcement:
-    """A step is called for and not taken, for the reason given. `shed` is the share as it stays, in per cent."""
-    lines = [f"{decision.reason}.", f"{shed} % of the requests are shed as before: {held_back}."]
+def told_of_held_back(scope_id: str, decision: ShedDecision, stays: Weights, held_back: str) -> Announcement:
+    """A step is called for and not taken, for the reason given. `stays` are the weights as they stay."""
+    shed, low = share(stays), low_share(stays)
+    requests = _requests(shed, low, None)
+    lines = [f"{decision.reason}.", f"{requests[:1].upper()}{requests[1:]} are shed as before: {held_back}."]
     if decision.action is ShedAction.RAISE:
         lines.append(f"Expect queueing; the traffic stays on {decision.cluster_id}.")
         lines.append("What is left to do: add capacity, or wait for the load to fall.")
         subject = f"{scope_id}: {decision.cluster_id} is saturated, nothing is done"
     else:
         lines.append("What is left to do: set the switch to run, or lower the weight of the shedding group yourself.")
-        subject = f"{scope_id}: {decision.cluster_id} is not saturated, {shed} % is shed still"
+        subject = f"{scope_id}: {decision.cluster_id} is not saturated, {in_short(shed, low)} is shed still"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "SheddingHeldBack", f"held back: {held_back}")

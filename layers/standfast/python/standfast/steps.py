@@ -150,12 +150,16 @@ class Plan(BaseModel):
 
 
 class SelectionAnswer(BaseModel):
-    """Where the traffic goes. `tried` are all candidates of this execution so far, this one last."""
+    """Where the traffic goes. `tried` are all candidates of this execution so far, this one last.
+
+    `sheds_low_priority`: what is of low priority does not come along.
+    """
 
     cluster_id: str
     reason: str
     overload: str
     tried: list[str]
+    sheds_low_priority: bool = False
 
 
 class ProofAnswer(BaseModel):

@@ -285,3 +285,10 @@ class IncidentLog(Protocol):
         as well, and leaves one closed incident.
         """
         ...
+
+    def amend_incident(self, incident: Incident) -> None:
+        """Write one that is there already, open or closed, with a version one higher than it was read with.
+
+        Compare-and-set: raises ConflictError when somebody wrote, or closed it, between; so does a repeated write.
+        """
+        ...

@@ -1,7 +1,8 @@
 """Desired weights, the actuator that applies them, and what a difference between the two means.
 
 Weights are shares of one weighted listener rule, cluster id -> 0..999 (the range that ELBv2 accepts for a target
-group in a forward action). `shed` is the share that no cluster answers. The invariants stand in docs/protocol.md.
+group in a forward action). `shed` is the share that no cluster answers; rule_weights says what a rule for low priority
+holds beside. The invariants stand in docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from standfast.errors import FencedError, InvalidInputError, NotConvergedError
-from standfast.fleet import SHED, Role
+from standfast.fleet import Role
+from standfast.rule_weights import FULL, LOW_PRIORITY, MAXIMUM, by_rule, of_clusters, on_rules
 
 if TYPE_CHECKING:
     from standfast.fleet import Entry
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 Weights: TypeAlias = Mapping[str, int]
 
-FULL = 100
-MAXIMUM = 999
 REMEMBERED = 8
 """How many superseded weights a desired state remembers, to know a stale holder's write from a hand edit."""
 NEVER_GRANTED = -1
@@ -49,8 +49,8 @@ def check_weights(weights: Weights) -> Weights:
 
 
 def serves(weights: Weights) -> bool:
-    """Whether any cluster has traffic."""
-    return any(weight for name, weight in weights.items() if name != SHED)
+    """Whether any cluster has traffic, by the rule that serves all."""
+    return any(of_clusters(by_rule(weights)[0]).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +146,10 @@ def apply_desired(scope_id: str, entry: Entry, store: ScopeStore, balancer: Load
     """
     desired = store.read(scope_id).desired
     for _ in range(ROUNDS):
-        balancer.write_weights(entry, desired.weights)
+        balancer.write_weights(entry, on_rules(desired.weights, entry))
         actual = balancer.read_weights(entry)
         again = store.read(scope_id).desired
-        if shares(actual) == shares(again.weights):
+        if shares(actual) == shares(on_rules(again.weights, entry)):
             return again
         desired = again
     raise NotConvergedError(
@@ -211,25 +211,37 @@ class DriftDecision:
     reason: str
 
 
-def decide_drift(desired: Desired, actual: Weights) -> DriftDecision:
+def decide_drift(desired: Desired, actual: Weights, entry: Entry) -> DriftDecision:
     """What a difference between desired and actual weights means.
 
     Read `actual` before `desired`, so that desired is never the older one. A stale holder's write is known by its
     weights, which are those of an earlier version; repairing it is right while a failover runs too, because it only
     copies what the lease's holder wrote. A hand edit is somebody's decision and is left alone, unless it serves
-    nobody or sends traffic to a quarantined cluster.
+    nobody or sends traffic to a quarantined cluster. With a rule for low priority the two may be of two versions:
+    whoever wrote them ended between.
     """
-    if shares(actual) == shares(desired.weights):
+    wanted = on_rules(desired.weights, entry)
+    if shares(actual) == shares(wanted):
         return DriftDecision(DriftAction.NONE, f"the weights are as version {desired.version} wants them")
-    found = f"found {describe(actual)}, wanted {describe(desired.weights)} (version {desired.version})"
+    found = f"found {describe(actual)}, wanted {describe(wanted)} (version {desired.version})"
     if not serves(actual):
         return DriftDecision(DriftAction.REPAIR, f"every weight is zero, so nobody is served; {found}")
-    for cluster_id, weight in sorted(actual.items()):
+    if entry.low_priority_rule_arn and not shares(by_rule(actual)[1]):
+        return DriftDecision(DriftAction.REPAIR, f"every weight of low priority is zero; {found}")
+    for name, weight in sorted(actual.items()):
+        cluster_id = name.removeprefix(LOW_PRIORITY)
         if weight and desired.roles.get(cluster_id) is Role.QUARANTINED:
             return DriftDecision(DriftAction.REPAIR, f"traffic goes to {cluster_id}, which is quarantined; {found}")
-    if shares(actual) in [shares(weights) for weights in desired.superseded]:
+    if _is_earlier(desired, actual, entry):
         return DriftDecision(DriftAction.REPAIR, f"a stale write put back the weights of an earlier version; {found}")
     return DriftDecision(DriftAction.REPORT, f"somebody edited the weights by hand; left as they are; {found}")
+
+
+def _is_earlier(desired: Desired, actual: Weights, entry: Entry) -> bool:
+    """Whether each rule holds what some version wanted of it, the present one or one that is remembered."""
+    versions = [by_rule(shares(on_rules(each, entry))) for each in (desired.weights, *desired.superseded)]
+    service, low_priority = by_rule(shares(actual))
+    return service in [each for each, _ in versions] and low_priority in [each for _, each in versions]
 
 
 def describe(weights: Weights) -> str:

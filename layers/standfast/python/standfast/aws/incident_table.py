@@ -42,20 +42,37 @@ class IncidentTable(Table):
         return [_incident(item) for item in self._newest(self._closed, "", most)]
 
     def write_incident(self, incident: Incident) -> None:
-        seen, item = incident.version, asdict(replace(incident, version=incident.version + 1))
-        name = incident.incident_id
+        seen, name = incident.version, incident.incident_id
+        partition, key, item = self._written(incident)
         if incident.closed_at is not None:
-            opened = datetime.fromtimestamp(incident.opened_at, UTC).isoformat(timespec="milliseconds")
-            expires_at = int(incident.closed_at + KEPT_SECONDS)
             # First what is new, then away with what is old: whoever stops between the two closes it again.
-            self._put(self._closed, f"{opened}#{name}", {**item, "expires_at": expires_at})
+            self._put(partition, key, item)
             written = self._delete_if(self._open, name, "version = :seen", {":seen": seen})
         elif seen == 0:
-            written = self._put_new(self._open, name, item)
+            written = self._put_new(partition, key, item)
         else:
-            written = self._put_if(self._open, name, item, "version = :seen", {":seen": seen})
+            written = self._put_if(partition, key, item, "version = :seen", {":seen": seen})
         if not written:
-            raise ConflictError(f"incident {name} is no longer at version {seen}; read it and decide again")
+            raise _conflict(incident)
+
+    def amend_incident(self, incident: Incident) -> None:
+        partition, key, item = self._written(incident)
+        if not self._put_if(partition, key, item, "version = :seen", {":seen": incident.version}):
+            raise _conflict(incident)
+
+    def _written(self, incident: Incident) -> tuple[str, str, Mapping[str, object]]:
+        """Partition, name and item of its next version."""
+        item = asdict(replace(incident, version=incident.version + 1))
+        if incident.closed_at is None:
+            return self._open, incident.incident_id, item
+        opened = datetime.fromtimestamp(incident.opened_at, UTC).isoformat(timespec="milliseconds")
+        expires_at = int(incident.closed_at + KEPT_SECONDS)
+        return self._closed, f"{opened}#{incident.incident_id}", {**item, "expires_at": expires_at}
+
+
+def _conflict(incident: Incident) -> ConflictError:
+    name, seen = incident.incident_id, incident.version
+    return ConflictError(f"incident {name} is no longer at version {seen}; read it and decide again")
 
 
 def _incident(item: Mapping[str, Any]) -> Incident:
@@ -73,7 +90,8 @@ def _incident(item: Mapping[str, Any]) -> Incident:
             drained_at=_moment(item, "drained_at"),
             well_since=_moment(item, "well_since"),
             closed_at=_moment(item, "closed_at"),
-            actions=tuple(Act(float(act["at"]), act["what"]) for act in item["actions"]),
+            mended_at=_moment(item, "mended_at"),
+            actions=tuple(Act(float(act["at"]), act["what"], act.get("outcome", "")) for act in item["actions"]),
             acknowledged_by=item["acknowledged_by"],
             acknowledged_at=_moment(item, "acknowledged_at"),
             kind=Kind(item.get("kind", Kind.FAILURE)),  # earlier releases knew no other

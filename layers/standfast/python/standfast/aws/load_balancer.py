@@ -10,6 +10,7 @@ import boto3
 from standfast.aws.calls import config, translated
 from standfast.errors import StandfastError
 from standfast.fleet import ReplicaAddress
+from standfast.rule_weights import LOW_PRIORITY, by_rule
 from standfast.targets import Targets
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from standfast.traffic import Weights
 
 GROUPS_AT_ONCE: Final = 8
+NOWHERE: Final = ":targetgroup/standfast-dry-call/0000000000000000"
+"""The end of the ARN of a target group that nobody has: ELB gives each an id of its own."""
 _SHUNNED: Final = frozenset({"unhealthy", "unused", "unavailable"})
 """ELB API reference, TargetHealth, State: these get no requests. `initial` and `draining` are on their way."""
 
 
 class WeightedRule:
-    """LoadBalancer on a listener rule with one weighted forward action.
+    """LoadBalancer on listener rules with one weighted forward action each.
 
     No SDK retries: a retry inside the SDK could write old weights seconds later, after the actuator has read again.
     """
@@ -42,17 +45,44 @@ class WeightedRule:
         self._client = client or boto3.client("elbv2", config=config(attempts=1))
 
     def read_weights(self, entry: Entry) -> Weights:
+        before = dict(self._rules(entry))
         with translated("DescribeRules"):
-            rules = self._client.describe_rules(RuleArns=[entry.listener_rule_arn])["Rules"]
+            rules = self._client.describe_rules(RuleArns=list(before))["Rules"]
         names = {arn: name for name, arn in entry.weighted_groups().items()}
-        weights = dict.fromkeys(entry.weighted_groups(), 0)
-        for action in rules[0]["Actions"]:
-            for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
-                arn = group["TargetGroupArn"]
-                weights[names.get(arn, arn)] = group.get("Weight", 0)
+        weights = {prefix + name: 0 for prefix in before.values() for name in entry.weighted_groups()}
+        for rule in rules:
+            for action in rule["Actions"]:
+                for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
+                    arn = group["TargetGroupArn"]
+                    weights[before[rule["RuleArn"]] + names.get(arn, arn)] = group.get("Weight", 0)
         return weights
 
     def write_weights(self, entry: Entry, weights: Weights) -> None:
+        service, low_priority = by_rule(weights)
+        self._write(entry, entry.listener_rule_arn, service)
+        if entry.low_priority_rule_arn is not None:
+            self._write(entry, entry.low_priority_rule_arn, low_priority)
+
+    def check_writable(self, entry: Entry) -> None:
+        """A write that Elastic Load Balancing must refuse, because it names a target group that there is not.
+
+        ModifyRule has no dry run. To write the weights again that were just read would be one for whoever is alone; but
+        a failover may write between the two, and the proof would send its traffic back for seconds. A write that cannot
+        succeed undoes nobody's, however the calls fall. It goes the way of the real one (role, boundary, organisation,
+        endpoint, throttling) up to the refusal: AWS evaluates policies before a service looks at what is named. IAM's
+        simulator goes none of that way: its reference says that it may differ from what is, it stumbles over conditions
+        in an organisation's policies, and the preflight would have to ask IAM's control plane in us-east-1.
+        """
+        nowhere = entry.listener_rule_arn.partition(":listener-rule/")[0] + NOWHERE
+        for rule_arn, _ in self._rules(entry):
+            with translated(f"elasticloadbalancing:ModifyRule, tried on {rule_arn}"):
+                try:
+                    self._client.modify_rule(RuleArn=rule_arn, Actions=[{"Type": "forward", "TargetGroupArn": nowhere}])
+                except self._client.exceptions.TargetGroupNotFoundException:
+                    continue
+            raise StandfastError(f"{rule_arn} took a write to {nowhere}, which is no target group; look at the rule")
+
+    def _write(self, entry: Entry, rule_arn: str, weights: Weights) -> None:
         groups: list[TargetGroupTupleTypeDef] = [
             {"TargetGroupArn": arn, "Weight": weights.get(name, 0)}
             for name, arn in sorted(entry.weighted_groups().items())
@@ -62,7 +92,13 @@ class WeightedRule:
             "ForwardConfig": {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}},
         }
         with translated("ModifyRule"):
-            self._client.modify_rule(RuleArn=entry.listener_rule_arn, Actions=[action])
+            self._client.modify_rule(RuleArn=rule_arn, Actions=[action])
+
+    @staticmethod
+    def _rules(entry: Entry) -> Sequence[tuple[str, str]]:
+        """Each rule's ARN, and what stands before the names in its weights."""
+        low_priority = entry.low_priority_rule_arn
+        return [(entry.listener_rule_arn, ""), *([(low_priority, LOW_PRIORITY)] if low_priority else [])]
 
 
 class TargetInventory:
