@@ -34,7 +34,8 @@ def test_a_failover_by_hand_moves_records_and_tells(region: SandboxRegion) -> No
     assert "a test moves the traffic" in page.text
     assert f"{STANDBY} has 2 replicas for the traffic of 4" in page.text
     assert "readmit-cluster" in page.text
-    incident = next(each for each in region.invoke("list-incidents", {})["open"] if each["cluster_id"] == PRIMARY)
+    failures = [each for each in region.invoke("list-incidents", {})["open"] if each["kind"] == "failure"]
+    incident = next(each for each in failures if each["cluster_id"] == PRIMARY)
     assert set(incident["seconds"]) >= {"detect", "decide", "move", "drain"}
     assert f"all traffic went to {STANDBY}" in incident["actions"][0]["what"]
     acknowledged = region.invoke("acknowledge-incident", {"incident_id": incident["incident_id"], "by": "ana"})
