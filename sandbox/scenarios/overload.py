@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox import figures
 from sandbox.plan import LOW_PRIORITY_HEADER, LOW_PRIORITY_VALUES
 from sandbox.scenario import Moment, Report, Scenario
-from standfast.rule_weights import ALL, share
-from standfast.traffic import describe
+from standfast.rule_weights import ALL, of_clusters, share
+from standfast.traffic import describe, shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.fleet.load import Record
     from sandbox.region import RuleChange, SandboxRegion
     from sandbox.scenario import Stage
+    from standfast.traffic import Weights
 
 NAME: Final = "overload"
 SHARE: Final = 0.03
@@ -39,9 +40,9 @@ SHEDDING: Final = {
     "calm_seconds": 10,
     "low_priority": {"header": LOW_PRIORITY_HEADER, "values": LOW_PRIORITY_VALUES},
 }
-MEASURED_SECONDS: Final = 100.0
-"""Within this time the assessment, twice a minute, has measured both clusters under the load."""
-LIMIT_SECONDS: Final = 90.0
+MEASURED_SECONDS: Final = 240.0
+"""Within this time the assessment, twice a minute, has measured both clusters under the load, on a busy machine too."""
+LIMIT_SECONDS: Final = 180.0
 SETTLED_SECONDS: Final = 3.0
 """After the entry followed the failover: by then a client's first request to the standby has been answered."""
 SURGE_SECONDS: Final = 20.0
@@ -69,15 +70,17 @@ def run(stage: Stage) -> Report:
         load = region.start_load(replace(plan, low_priority=marked, low_priority_share=LOW_SHARE))
         began = time.time()
         region.wait_for("the load to be measured", lambda: _measured(region, began), MEASURED_SECONDS)
-        before, version = len(region.rule_changes), region.view().scope.desired.version
+        before, at_home = len(region.rule_changes), region.rule_changes[-1].weights
         refused = _switchover(region)
-        unchanged = region.view().scope.desired.version == version and len(region.rule_changes) == before
+        # What is shed meanwhile is another matter: on a busy machine the primary may saturate.
+        changed = [each.weights for each in region.rule_changes[before:] if not _same_clusters(each.weights, at_home)]
+        unchanged = not changed and _same_clusters(region.view().scope.desired.weights, at_home)
         say(f"the switchover is refused: {refused}")
         told, fault_at = len(region.messages()), time.time()
         region.nodes.kill(region.primary)
         say(f"every replica of {region.primary} is killed")
         page = region.wait_for("the page", lambda: _page(region, told), LIMIT_SECONDS)
-        region.wait_for("the entry to shed", lambda: share(region.rule_changes[-1].low_priority) > 0, LIMIT_SECONDS)
+        region.wait_for("the entry to shed", lambda: _has_shed(region, before), LIMIT_SECONDS)
         time.sleep(SURGE_SECONDS)
         records = load.stop()
     seen = figures.outage(records, fault_at)
@@ -133,6 +136,14 @@ def _served_after(records: Sequence[Record], moved_at: float) -> dict[str, Any]:
 
 def _in_words(change: RuleChange) -> str:
     return f"{describe(change.weights)}; of low priority {describe(change.low_priority)}"
+
+
+def _same_clusters(weights: Weights, others: Weights) -> bool:
+    return shares(of_clusters(weights)) == shares(of_clusters(others))
+
+
+def _has_shed(region: SandboxRegion, since: int) -> bool:
+    return any(share(change.low_priority) > 0 for change in region.rule_changes[since:])
 
 
 def _measured(region: SandboxRegion, since: float) -> bool:
