@@ -29,6 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the scenarios, a line each")
     commands.add_parser("schema", help="the JSON Schema of FleetConfig")
+    availability = commands.add_parser("availability", help="what availability to expect of a fleet, and from what")
+    availability.add_argument(
+        "--input", type=Path, metavar="FILE", help="the fleet, as calculate-availability takes it"
+    )
+    availability.add_argument(
+        "--assume", action="append", default=[], metavar="NAME=VALUE", help="an assumption of your own; may be repeated"
+    )
+    availability.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     bench = commands.add_parser("bench", help="cold starts and a watch pass, measured")
     bench.add_argument("--json", type=Path, metavar="FILE")
     bench.add_argument("--scale", action="store_true", help="one assessment of 10, 100 and 1,000 replicas instead")
@@ -73,6 +81,12 @@ def _schema(_: argparse.Namespace) -> int:
 
     print(json.dumps(FleetConfig.model_json_schema(), indent=2))
     return 0
+
+
+def _availability(given: argparse.Namespace) -> int:
+    from sandbox.expected import run_availability
+
+    return run_availability(given.input, given.assume, given.json)
 
 
 def _bench(given: argparse.Namespace) -> int:
@@ -177,7 +191,7 @@ def _tour_document(reports: Sequence[Report]) -> dict[str, object]:
     }
 
 
-_COMMANDS = {"list": _list, "schema": _schema, "bench": _bench, "run": _run}
+_COMMANDS = {"list": _list, "schema": _schema, "availability": _availability, "bench": _bench, "run": _run}
 
 if __name__ == "__main__":
     sys.exit(main())

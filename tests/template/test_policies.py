@@ -426,7 +426,7 @@ SHARED_TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:
 
 def own_statements(name: str) -> list[Document]:
     """The statements of a function's own policies, those under a condition too."""
-    policies = documents.source()["Resources"][name]["Properties"]["Policies"]
+    policies = documents.source()["Resources"][name]["Properties"].get("Policies", [])
     return [statement for policy in policies for statement in branches(policy["Statement"])]
 
 
@@ -475,7 +475,7 @@ def test_a_function_that_probes_may_read_the_api_key_where_there_is_one_and_no_o
     probes = FUNCTIONS[name]["Handler"].removesuffix(".handler") in PROBING
     conditional = [
         statement["Fn::If"]
-        for policy in documents.source()["Resources"][name]["Properties"]["Policies"]
+        for policy in documents.source()["Resources"][name]["Properties"].get("Policies", [])
         for statement in policy["Statement"]
         if "Fn::If" in statement
     ]

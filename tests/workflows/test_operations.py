@@ -50,6 +50,12 @@ def test_a_preflight_that_may_not_write_the_rule_names_the_permission(region: Sa
     assert len(region.rule_changes) == changes
 
 
+def test_the_availability_to_expect_is_computed_by_a_role_that_may_do_nothing(region: SandboxRegion) -> None:
+    answered = region.invoke("calculate-availability", {"assumptions": {"beta": 0}})
+    assert 0.9999 < answered["availability"] < 1
+    assert any("What the original design states" in line for line in answered["report"])
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
