@@ -32,17 +32,13 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, str]:
     until = now + context.get_remaining_time_in_millis() / 1000
     holder = lease.step_holder("readmit-cluster", context.aws_request_id, until)
     claim = lease.Claim(holder, lease.Purpose.FAILOVER)
-    held = lease.take(scope_id, claim, table, bootstrap.executions(), now)
-    try:
+    with lease.for_step(scope_id, claim, table, bootstrap.executions(), now) as token:
         roles = traffic.record_roles(
             scope_id,
             lambda desired: failover.roles_with_readmitted(asked.cluster_id, desired),
             table,
-            token=held.token,
+            token=token,
             reason=f"{asked.set_by} readmitted {asked.cluster_id}: {asked.reason}",
             now=now,
         )
-    finally:
-        record = table.read(scope_id)
-        table.release(scope_id, token=held.token, attempts=record.attempts, not_before=record.not_before)
     return {cluster_id: str(role) for cluster_id, role in sorted(roles.items())}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, brake, failover, lease, traffic
-from standfast.errors import FencedError
 from standfast.failover import FAILED
 from standfast.fleet import parse_input
 from standfast.recovery_steps import DecidedStep
@@ -27,18 +25,13 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, bool]:
     until = now + context.get_remaining_time_in_millis() / 1000
     holder = lease.step_holder("readmit", context.aws_request_id, until)
     claim = lease.Claim(holder, lease.Purpose.RECOVERY)
-    held = lease.take(step.scope_id, claim, table, bootstrap.executions(), now)
-    try:
+    with lease.for_step(step.scope_id, claim, table, bootstrap.executions(), now) as token:
         traffic.record_roles(
             step.scope_id,
             lambda desired: failover.roles_with_readmitted(step.cluster_id, desired),
             table,
-            token=held.token,
+            token=token,
             reason=f"{step.cluster_id} is mended: {step.decision.reason}",
             now=now,
         )
-    finally:
-        stands = table.read(step.scope_id)
-        with suppress(FencedError):  # a failover took the lease meanwhile; its own release is yet to come
-            table.release(step.scope_id, token=held.token, attempts=stands.attempts, not_before=stands.not_before)
     return {"readmitted": True}

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from standfast.errors import ConflictError, LeaseHeldError, UnknownScopeError
-from standfast.lease import TAKE_ROUNDS, Claim, HolderState, Lease, Purpose, released, state_of, step_holder, take
+from standfast.lease import (
+    TAKE_ROUNDS,
+    Claim,
+    HolderState,
+    Lease,
+    Purpose,
+    for_step,
+    released,
+    state_of,
+    step_holder,
+    take,
+)
 from standfast.stores import ScopeRecord
 from tests.builders import EXECUTION, NOW, SCOPE, lease, record
 from tests.fakes import FakeExecutions, FakeScopeStore
@@ -79,3 +90,24 @@ def test_a_persons_step_is_over_when_it_said(now: float, state: HolderState) -> 
 
 def test_any_other_holder_is_asked_about() -> None:
     assert state_of("execution-1", FakeExecutions("execution-1"), 0.0) is HolderState.RUNNING
+
+
+def test_a_step_lets_the_lease_go_and_changes_no_hold_down_also_when_it_fails() -> None:
+    store = FakeScopeStore(record(attempts=2, not_before=NOW + 60))
+
+    def fail() -> None:
+        with for_step(SCOPE, CLAIM, store, FakeExecutions(), NOW) as token:
+            assert store.read(SCOPE).lease == Lease(token, OTHER, Purpose.FAILOVER, NOW)
+            raise ConflictError("the step fails")
+
+    with pytest.raises(ConflictError, match="the step fails"):
+        fail()
+    left = store.read(SCOPE)
+    assert (left.lease.token, left.lease.holder, left.attempts, left.not_before) == (4, None, 2, NOW + 60)
+
+
+def test_a_step_that_lost_the_lease_leaves_it_to_whoever_has_it() -> None:
+    store = FakeScopeStore(record())
+    with for_step(SCOPE, Claim(OTHER, Purpose.SHED), store, FakeExecutions(), NOW):
+        taken = take(SCOPE, Claim(EXECUTION, Purpose.FAILOVER), store, FakeExecutions(EXECUTION, OTHER), NOW)
+    assert store.read(SCOPE).lease == taken

@@ -1,17 +1,20 @@
 """The lease of one scope: who may change its traffic and roles, and the token that fences everybody else.
 
-The invariants stand in docs/protocol.md. `decide` is pure; `take` runs it against the ports.
+The invariants stand in docs/protocol.md. `decide` is pure; `take` and `for_step` run it against the ports.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from standfast.errors import ConflictError, LeaseHeldError
+from standfast.errors import ConflictError, FencedError, LeaseHeldError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from standfast.ports import Executions
     from standfast.stores import ScopeStore
 
@@ -144,6 +147,21 @@ def take(scope_id: str, claim: Claim, store: ScopeStore, executions: Executions,
             continue
         return decision.lease
     raise ConflictError(f"the lease of {scope_id} changed hands {TAKE_ROUNDS} times while it was being taken")
+
+
+@contextmanager
+def for_step(scope_id: str, claim: Claim, store: ScopeStore, executions: Executions, now: float) -> Iterator[int]:
+    """The lease for one step, by its token, and let go at its end: attempts and hold-down stay as they are.
+
+    Raises what `take` raises. A failover that was granted the lease meanwhile keeps it.
+    """
+    held = take(scope_id, claim, store, executions, now)
+    try:
+        yield held.token
+    finally:
+        stands = store.read(scope_id)
+        with suppress(FencedError):
+            store.release(scope_id, token=held.token, attempts=stands.attempts, not_before=stands.not_before)
 
 
 def released(lease: Lease) -> Lease:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,19 +102,12 @@ class OverloadGuard:
 
     def _write(self, entry: Entry, record: ScopeRecord, decision: ShedDecision, reason: str, now: float) -> None:
         """Under the lease, as everybody: desired state, then the rule. Nothing is changed that changed since."""
-        holder = lease.step_holder("shed-overload", self.request_id, now + STEP_SECONDS)
-        held = lease.take(self.scope_id, Claim(holder, Purpose.SHED), self.scopes, self.executions, now)
-        try:
+        claim = Claim(lease.step_holder("shed-overload", self.request_id, now + STEP_SECONDS), Purpose.SHED)
+        with lease.for_step(self.scope_id, claim, self.scopes, self.executions, now) as token:
             desired = record.desired
-            following = desired.next(token=held.token, reason=reason, now=now, weights=decision.weights)
-            self.scopes.write_desired(self.scope_id, token=held.token, seen_version=desired.version, desired=following)
+            following = desired.next(token=token, reason=reason, now=now, weights=decision.weights)
+            self.scopes.write_desired(self.scope_id, token=token, seen_version=desired.version, desired=following)
             traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
-        finally:
-            stands = self.scopes.read(self.scope_id)
-            with suppress(FencedError):
-                self.scopes.release(
-                    self.scope_id, token=held.token, attempts=stands.attempts, not_before=stands.not_before
-                )
 
     def _tell(self, announcement: Announcement, subject: str, decision: ShedDecision, now: float) -> None:
         tell(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,8 @@ from standfast.telling import tell
 from standfast.traffic import DriftAction
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from standfast.announcements import Announcement
     from standfast.ports import Executions, LoadBalancer, Messenger
     from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, View, ViewStore
@@ -35,6 +36,8 @@ STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each."""
 STEPS = frozenset({Purpose.SHED, Purpose.RECOVERY})
 """What a lease is held for within one step only."""
+SOMEBODY_ELSE = (LeaseHeldError, ConflictError, FencedError)
+"""Raised where another changes the scope: what was left half-way is looked at again in five seconds."""
 SETTLING_SECONDS = 10.0
 """Between the write of desired weights and that of the rule they differ by rights. Copying them is right then too; to
 call it a repair would be a false alarm."""
@@ -102,22 +105,18 @@ class Reconciler:
         moved = f"the traffic is on {left.chosen} and {left.failed} is still called active"
         if why_not:
             return f"; {moved}; it is not recorded yet: {why_not}"
-        holder = lease.step_holder("reconcile", f"v{view.scope.desired.version}", now + STEP_SECONDS)
         try:
-            held = lease.take(self.scope_id, lease.Claim(holder, Purpose.ROLLOUT), self.scopes, self.executions, now)
-        except (LeaseHeldError, ConflictError) as error:
-            return f"; {moved}; {error}"
-        try:
-            traffic.record_roles(
-                self.scope_id,
-                lambda desired: failover.roles_after(desired, left.failed, left.chosen),
-                self.scopes,
-                token=held.token,
-                reason=f"a failover ended before it recorded that {left.chosen} serves",
-                now=now,
-            )
-        finally:
-            self._let_go(held.token)
+            with self._step(view.scope.desired.version, now) as token:
+                traffic.record_roles(
+                    self.scope_id,
+                    lambda desired: failover.roles_after(desired, left.failed, left.chosen),
+                    self.scopes,
+                    token=token,
+                    reason=f"a failover ended before it recorded that {left.chosen} serves",
+                    now=now,
+                )
+        except SOMEBODY_ELSE as error:
+            return f"; {moved}; somebody else was first: {error}"
         self._tell(announcements.settled(self.scope_id, left), f"settled-v{view.scope.desired.version}", now)
         return f"; {moved}; recorded"
 
@@ -131,24 +130,18 @@ class Reconciler:
         found = f"{drained} failed and was left draining"
         if why_not := self.switches.read_brake().why_not(self.scope_id, drained):
             return f"; {found}; {why_not}"
-        holder = lease.step_holder("reconcile", f"v{desired.version}", now + STEP_SECONDS)
         try:
-            held = lease.take(self.scope_id, lease.Claim(holder, Purpose.ROLLOUT), self.scopes, self.executions, now)
-        except (LeaseHeldError, ConflictError) as error:
-            return f"; {found}; {error}"
-        try:
-            traffic.record_roles(
-                self.scope_id,
-                failover.roles_after_drain,
-                self.scopes,
-                token=held.token,
-                reason=f"a failover ended before it put {drained} into quarantine",
-                now=now,
-            )
-        except (ConflictError, FencedError) as error:
+            with self._step(desired.version, now) as token:
+                traffic.record_roles(
+                    self.scope_id,
+                    failover.roles_after_drain,
+                    self.scopes,
+                    token=token,
+                    reason=f"a failover ended before it put {drained} into quarantine",
+                    now=now,
+                )
+        except SOMEBODY_ELSE as error:
             return f"; {found}; somebody else was first: {error}"
-        finally:
-            self._let_go(held.token)
         return f"; {found}; quarantined"
 
     def settle_move(self, now: float) -> str:
@@ -164,28 +157,22 @@ class Reconciler:
         why_not = self.switches.read_brake().why_not(self.scope_id, move.source, move.target)
         if decision.action is SettleAction.NONE or why_not:
             return f"; {found}; {why_not or 'nothing is done'}"
-        holder = lease.step_holder("reconcile", f"v{desired.version}", now + STEP_SECONDS)
-        try:
-            held = lease.take(self.scope_id, lease.Claim(holder, Purpose.ROLLOUT), self.scopes, self.executions, now)
-        except (LeaseHeldError, ConflictError) as error:
-            return f"; {found}; {error}"
         finished = decision.action is SettleAction.FINISH
         try:
-            following = desired.next(
-                token=held.token,
-                reason=found,
-                now=now,
-                weights=None if finished else move.before,
-                roles=planned_move.roles_after(desired, move.source, move.target) if finished else None,
-                ends_move=True,
-            )
-            self.scopes.write_desired(self.scope_id, token=held.token, seen_version=desired.version, desired=following)
-            entry = config.region(self.scope_id).bound_entry()
-            traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
-        except (ConflictError, FencedError) as error:
+            with self._step(desired.version, now) as token:
+                following = desired.next(
+                    token=token,
+                    reason=found,
+                    now=now,
+                    weights=None if finished else move.before,
+                    roles=planned_move.roles_after(desired, move.source, move.target) if finished else None,
+                    ends_move=True,
+                )
+                self.scopes.write_desired(self.scope_id, token=token, seen_version=desired.version, desired=following)
+                entry = config.region(self.scope_id).bound_entry()
+                traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
+        except SOMEBODY_ELSE as error:
             return f"; {found}; somebody else was first: {error}"
-        finally:
-            self._let_go(held.token)
         announcement = move_announcements.settled(self.scope_id, move, decision.reason, finished=finished)
         self._tell(announcement, f"settled-v{desired.version}", now)
         return f"; {found}; {'finished' if finished else 'undone'}"
@@ -208,10 +195,9 @@ class Reconciler:
         started = self.executions.start_failover(decision.execution_name, payload)
         return f"; {decision.reason}; {'the failback is started' if started else 'it was tried and did not succeed'}"
 
-    def _let_go(self, token: int) -> None:
-        stands = self.scopes.read(self.scope_id)
-        with suppress(FencedError):
-            self.scopes.release(self.scope_id, token=token, attempts=stands.attempts, not_before=stands.not_before)
+    def _step(self, version: int, now: float) -> AbstractContextManager[int]:
+        claim = lease.Claim(lease.step_holder("reconcile", f"v{version}", now + STEP_SECONDS), Purpose.ROLLOUT)
+        return lease.for_step(self.scope_id, claim, self.scopes, self.executions, now)
 
     def ended(self, execution_arn: str, status: str, error: str, now: float) -> str:
         """An execution ended as FAILED, TIMED_OUT or ABORTED. Its lease is released; somebody is told, once."""
