@@ -44,9 +44,32 @@ def test_old_probes_prove_nothing(history: list[EndpointProbe]) -> None:
     assert judge_replica(history, limits(), NOW + 30).verdict is Verdict.UNKNOWN
 
 
-def test_a_late_first_token_is_degraded_and_the_time_is_said() -> None:
-    judged = judge_replica([probe(SLOW, at=NOW - 2, took=1.234)], limits(), NOW)
+def late(times: int) -> list[EndpointProbe]:
+    """So many late answers after good ones, one a second."""
+    return [*GOOD, *(probe(SLOW, at=NOW - times + number, took=1.234) for number in range(times))]
+
+
+def test_first_tokens_that_keep_coming_late_are_degraded_and_the_time_is_said() -> None:
+    judged = judge_replica(late(3), limits(), NOW)
     assert (judged.verdict, judged.reason) == (Verdict.DEGRADED, "the first token came late after 1.23 s")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_stall_is_said_and_degrades_nothing(times: int) -> None:
+    """The probe that meets it is late, and the one that is asked again beside it."""
+    judged = judge_replica(late(times), limits(), NOW)
+    assert (judged.verdict, judged.late) == (Verdict.HEALTHY, True)
+    assert judged.reason == "the canary was answered, late this time after 1.23 s"
+
+
+def test_a_canary_that_is_not_answered_in_time_once_degrades_nothing() -> None:
+    judged = judge_replica(probes(ANSWERED, ANSWERED, TIMED_OUT), limits(), NOW)
+    assert (judged.verdict, judged.reason) == (Verdict.HEALTHY, "1 of 3 probes failed: no whole answer in time")
+
+
+def test_lateness_of_either_kind_counts() -> None:
+    assert judge_replica(probes(SLOW, ANSWERED, SLOW, TIMED_OUT), limits(), NOW).verdict is Verdict.DEGRADED
+    assert judge_replica(probes(SLOW, ANSWERED, ANSWERED, TIMED_OUT), limits(), NOW).verdict is Verdict.HEALTHY
 
 
 def test_failures_below_the_limit_are_degraded_and_counted() -> None:
@@ -262,9 +285,8 @@ def test_a_blind_vantage_point_abstains() -> None:
 
 
 def test_slow_replicas_degrade_the_cluster() -> None:
-    slow = [probe(SLOW, at=NOW - 2, took=1.2)]
-    judged = assess(ACTIVE, evidence(slow, GOOD, GOOD, GOOD), 4, limits(), NOW)
-    assert judged.reason == "4 of 4 replicas pass, 1 of them degraded: the first token came late after 1.20 s"
+    judged = assess(ACTIVE, evidence(late(3), GOOD, GOOD, GOOD), 4, limits(), NOW)
+    assert judged.reason == "4 of 4 replicas pass, 1 of them degraded: the first token came late after 1.23 s"
 
 
 # Laws

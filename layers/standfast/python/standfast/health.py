@@ -43,6 +43,12 @@ class Outcome(StrEnum):
 PASSED = frozenset({Outcome.ANSWERED, Outcome.SLOW})
 EXCUSED = frozenset({Outcome.TIMED_OUT, Outcome.BAD_STATUS})
 """What a saturated engine answers: nothing in time, or 429 or 503. Forward progress says that it is not dead."""
+LATE = frozenset({Outcome.SLOW, Outcome.TIMED_OUT})
+LATE_TIMES, LATE_PROBES = 3, 4
+"""So many of the last probes must be late before a replica is called degraded for it: latency is k of n (DESIGN.md, 6).
+
+A stall of less than two seconds makes two late: the probe that met it, and the one that asked again beside it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +81,14 @@ class EndpointProbe:
 class Judgement:
     """A verdict with its reason, a sentence for the on-caller. `since` is when the first failed probe of it began.
 
-    `saturated`: it works without a pause and answers too late.
+    `saturated`: it works without a pause and answers too late. `late`: it answered late the last time, or not.
     """
 
     verdict: Verdict
     reason: str
     since: float | None = None
     saturated: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +129,12 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
     if not fresh:
         return Judgement(Verdict.UNKNOWN, f"no probe ended in the last {limits.fresh_seconds:g} s")
     last = fresh[-1]
+    late = sum(probe.outcome in LATE for probe in fresh[-LATE_PROBES:])
     if last.outcome is Outcome.SLOW:
         took = "" if last.first_token_seconds is None else f" after {last.first_token_seconds:.2f} s"
-        return Judgement(Verdict.DEGRADED, f"the first token came late{took}")
+        if late < LATE_TIMES:
+            return Judgement(Verdict.HEALTHY, f"the canary was answered, late this time{took}", late=True)
+        return Judgement(Verdict.DEGRADED, f"the first token came late{took}", late=True)
     if last.passed:
         return Judgement(Verdict.HEALTHY, "the canary was answered")
     if last.outcome is Outcome.DENIED:
@@ -132,15 +142,16 @@ def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float
     failed = _failed_in_a_row(fresh)
     said = f"{min(len(failed), limits.failures)} of {limits.failures} probes failed: {_outcome(last)}"
     if len(failed) < limits.failures:
-        return Judgement(Verdict.DEGRADED, said, since=failed[0].started_at)
+        once = late < LATE_TIMES and all(probe.outcome in LATE for probe in failed)
+        return Judgement(Verdict.HEALTHY if once else Verdict.DEGRADED, said, since=failed[0].started_at, late=True)
     moved = _progress(failed[-limits.failures :])
     if moved is None:
         alike = f"{said}; its counter was read once, so saturated and wedged look alike"
-        return Judgement(Verdict.DEGRADED, alike, since=failed[0].started_at)
+        return Judgement(Verdict.DEGRADED, alike, since=failed[0].started_at, late=True)
     if moved:
         work = f"{moved:g} steps of work were made" if moved >= 1 else "its cache filled further"
         busy = f"saturated, not dead: {said}, but {work} meanwhile"
-        return Judgement(Verdict.DEGRADED, busy, saturated=True)
+        return Judgement(Verdict.DEGRADED, busy, saturated=True, late=True)
     return Judgement(Verdict.UNHEALTHY, said, since=failed[0].started_at)
 
 
@@ -182,7 +193,7 @@ def assess(cluster_id: str, evidence: Evidence, expected: int, limits: Detection
         assessed_at=now,
         since=None if verdict is Verdict.HEALTHY else since,
         saturated=sum(judgement.saturated for judgement in judged.values()),
-        late=verdicts.count(Verdict.DEGRADED),
+        late=sum(judgement.late for judgement in judged.values()),
     )
 
 
