@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from standfast.checks import Checked, NodeHealth
     from standfast.golden import Golden
-    from standfast.stores import Told
+    from standfast.stores import HealthChange, Told
 
 SCOPE: Final = "us-east-1"
 
@@ -75,6 +75,12 @@ class KnownFleet:
 
     def record(self, told: Told) -> None:
         """Nobody reads it."""
+
+    def write_change(self, change: HealthChange) -> None:
+        """Nobody reads it."""
+
+    def changes(self, _cluster_id: str, _most: int) -> Sequence[HealthChange]:
+        return ()
 
     def page(self, subject: str, _text: str) -> None:
         raise RuntimeError(f"a page from a fleet that can be seen: {subject}")
