@@ -45,7 +45,7 @@ lint: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, an assessment of 1,000 replicas
 	$(BIN)/python -m sandbox bench
