@@ -5,7 +5,7 @@ UV = UV_PYTHON_DOWNLOADS=never .venv/bin/uv
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install sandbox test lint unit bench figures build built schema requirements clean
+.PHONY: help install sandbox test lint unit proof bench figures build built schema requirements clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ lint: install
 
 unit: install
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+proof: install ## The tests that take longer than `make test` may
+	$(BIN)/pytest -m long
 
 bench: .venv/installed .venv-runtime/installed ## Measure: cold starts, a watch pass, an assessment of 1,000 replicas
 	$(BIN)/python -m sandbox bench

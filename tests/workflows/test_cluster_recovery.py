@@ -146,6 +146,7 @@ def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby
     assert incident["seconds"]["mend"] > 0
 
 
+@pytest.mark.long
 def test_a_standby_that_cannot_be_rebuilt_for_want_of_instances_is_told_for_it_and_comes_back_with_them(
     sandbox: Sandbox, region: SandboxRegion
 ) -> None:
