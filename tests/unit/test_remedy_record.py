@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.incidents import Act, Incident
+from standfast.incidents import Act, Incident, Kind
 from standfast.recovery import DAY_SECONDS, Remedy
 from standfast.recovery_steps import RecoveryPlan
 from standfast.remedy_record import DID_NOT_HELP, HELPED, NOT_KNOWN, UNDER_WAY, Course, amend, amended_by
@@ -109,3 +109,10 @@ def test_an_incident_that_was_over_before_is_left_alone(old: Incident) -> None:
     log.closed.append(old)
     amend(log, STEP, Course((RESTART,), (), NOW, "mended", mended=True), NOW)
     assert log.closed == [old]
+
+
+def test_that_the_region_has_no_standby_is_another_incident() -> None:
+    lost = replace(INCIDENT, incident_id="i-0", kind=Kind.REDUNDANCY)
+    log = FakeIncidentLog(lost, INCIDENT)
+    amend(log, STEP, Course((RESTART,)), NOW)
+    assert (log.open["i-0"], len(log.open["i-1"].actions)) == (lost, 1)

@@ -137,7 +137,7 @@ def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby
     incident = next(
         each
         for each in (*kept["open"], *kept["closed"])
-        if each["cluster_id"] == PRIMARY and each["opened_at"] >= since
+        if (each["kind"], each["cluster_id"]) == ("failure", PRIMARY) and each["opened_at"] >= since
     )
     outcomes = {act["what"].partition(":")[0]: act["outcome"] for act in incident["actions"]}
     assert outcomes[f"{Action.RESET_GPU} on {first.instance_id}"] == "it did not help"

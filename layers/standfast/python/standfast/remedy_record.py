@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from standfast.errors import ConflictError, StandfastError
-from standfast.incidents import Act
+from standfast.incidents import Act, Kind
 from standfast.recovery import DAY_SECONDS
 
 if TYPE_CHECKING:
@@ -92,11 +92,16 @@ def _act(remedy: Remedy, own: Sequence[Remedy], course: Course) -> Act:
 
 def _incident(log: IncidentLog, step: RecoveryPlan, now: float) -> Incident | None:
     """The cluster's incident: the open one, else the latest of the last day that nobody has mended before."""
-    opened = [each for each in log.open_incidents() if each.cluster_id == step.cluster_id]
+    opened = [each for each in log.open_incidents() if _is_its_failure(each, step)]
     if opened:
         return opened[0]
-    closed = [each for each in log.closed_incidents(LOOKED_THROUGH) if each.cluster_id == step.cluster_id]
+    closed = [each for each in log.closed_incidents(LOOKED_THROUGH) if _is_its_failure(each, step)]
     if not closed or now - closed[0].opened_at > DAY_SECONDS:
         return None
     mended_at = closed[0].mended_at
     return closed[0] if mended_at is None or mended_at >= step.began_at else None
+
+
+def _is_its_failure(incident: Incident, step: RecoveryPlan) -> bool:
+    """A Region without a standby is an incident too, and names the cluster."""
+    return incident.kind is Kind.FAILURE and incident.cluster_id == step.cluster_id
