@@ -7,7 +7,8 @@ from importlib import import_module
 
 import pytest
 
-from failover.reconcile import EVERY_SECONDS, ReconcileInput
+from failover.reconcile import ReconcileInput
+from standfast.reconciling import EVERY_SECONDS
 from standfast.steps import ExecutionInput
 from tests.template import documents
 from tests.template.documents import Document, target

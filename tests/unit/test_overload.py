@@ -61,7 +61,7 @@ class Place:
         self.saturated = saturated
         self.switches = FakeRegionTable(builders.switch(automation))
         ports = (self.table, self.switches, self.scopes, self.table, self.balancer, self.executions, self.messenger)
-        self.guard = OverloadGuard(SCOPE, "request-1", *ports)
+        self.guard = OverloadGuard(SCOPE, *ports, request_id="request-1")
         self.reconciler = Reconciler(SCOPE, *ports)
 
     def look(self, now: float = NOW) -> str:

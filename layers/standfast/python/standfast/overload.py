@@ -11,16 +11,14 @@ from standfast.errors import ConflictError, FencedError, LeaseHeldError
 from standfast.fleet import Automation
 from standfast.lease import Claim, Purpose
 from standfast.rule_weights import low_share, on_rules, share
+from standfast.scope_ports import ScopePorts
 from standfast.shedding import ShedAction
-from standfast.telling import tell
 
 if TYPE_CHECKING:
-    from standfast.announcements import Announcement
     from standfast.fleet import Entry
-    from standfast.ports import Executions, LoadBalancer, Messenger
     from standfast.shedding import ShedDecision
     from standfast.shedding_rules import LowPriority
-    from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, ViewStore
+    from standfast.stores import ScopeRecord
 
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each. Its lease is free for others afterwards."""
@@ -31,21 +29,13 @@ logger = logging.getLogger("standfast.overload")
 
 
 @dataclass(frozen=True, slots=True)
-class OverloadGuard:
+class OverloadGuard(ScopePorts):
     """One scope with its ports. `look` may be repeated, and several may run at once.
 
     `request_id` is that of the invocation: it tells this holder of the lease from another.
     """
 
-    scope_id: str
     request_id: str
-    views: ViewStore
-    switches: SwitchStore
-    scopes: ScopeStore
-    incidents: IncidentStore
-    balancer: LoadBalancer
-    executions: Executions
-    messenger: Messenger
 
     def look(self, now: float) -> str:
         """Shed more or less when it is time to. Returns the finding in a sentence."""
@@ -57,7 +47,7 @@ class OverloadGuard:
             since = decision.at_maximum_since
             if since is not None and now - since >= limits.page_seconds:
                 told = shedding.told_of_maximum(self.scope_id, decision, since, limits.low_priority)
-                self._tell(told, "shed-maximum", decision, now)
+                self.tell(told, "shed-maximum", now, cluster_id=decision.cluster_id)
             return decision.reason
         entry = config.region(self.scope_id).bound_entry()
         held_back = self._held_back(entry, decision.cluster_id)
@@ -66,7 +56,7 @@ class OverloadGuard:
         if held_back:
             subject = f"shed-{decision.action}-held-back-{now // AGAIN_SECONDS:.0f}"
             told = shedding.told_of_held_back(self.scope_id, decision, record.desired.weights, held_back)
-            self._tell(told, subject, decision, now)
+            self.tell(told, subject, now, cluster_id=decision.cluster_id)
         return f"{decision.reason}; nothing is changed"
 
     def _held_back(self, entry: Entry, cluster_id: str) -> str | None:
@@ -97,7 +87,7 @@ class OverloadGuard:
         logger.warning("%s", reason)
         announcement = shedding.told_of_step(self.scope_id, decision, before, low_priority)
         if announcement is not None:
-            self._tell(announcement, "shed", decision, now)
+            self.tell(announcement, "shed", now, cluster_id=decision.cluster_id)
         return reason
 
     def _write(self, entry: Entry, record: ScopeRecord, decision: ShedDecision, reason: str, now: float) -> None:
@@ -108,15 +98,3 @@ class OverloadGuard:
             following = desired.next(token=token, reason=reason, now=now, weights=decision.weights)
             self.scopes.write_desired(self.scope_id, token=token, seen_version=desired.version, desired=following)
             traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
-
-    def _tell(self, announcement: Announcement, subject: str, decision: ShedDecision, now: float) -> None:
-        tell(
-            announcement,
-            incident_id=f"{self.scope_id}-{subject}",
-            scope_id=self.scope_id,
-            failed_cluster_id=decision.cluster_id,
-            incidents=self.incidents,
-            messenger=self.messenger,
-            switches=self.switches,
-            now=now,
-        )

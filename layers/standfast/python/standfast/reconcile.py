@@ -19,15 +19,13 @@ from standfast.errors import ConflictError, FencedError, LeaseHeldError
 from standfast.fleet import Role
 from standfast.lease import HolderState, Purpose
 from standfast.move_judgement import SettleAction
-from standfast.telling import tell
+from standfast.scope_ports import ScopePorts
 from standfast.traffic import DriftAction
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from standfast.announcements import Announcement
-    from standfast.ports import Executions, LoadBalancer, Messenger
-    from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore, View, ViewStore
+    from standfast.stores import ScopeRecord, View
 
 REFUSED = "FailoverRefused"
 TOLD = frozenset({REFUSED, "FailoverDidNotSucceed", "MoveDidNotSucceed"})
@@ -44,17 +42,8 @@ call it a repair would be a false alarm."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciler:
+class Reconciler(ScopePorts):
     """One scope with its ports. Every method may be repeated, and several may run at once."""
-
-    scope_id: str
-    views: ViewStore
-    switches: SwitchStore
-    scopes: ScopeStore
-    incidents: IncidentStore
-    balancer: LoadBalancer
-    executions: Executions
-    messenger: Messenger
 
     def verify(self, now: float) -> str:
         """Compare actual with desired weights and mend what is a stale write. Returns the finding in a sentence."""
@@ -70,7 +59,7 @@ class Reconciler:
             traffic.apply_desired(self.scope_id, entry, self.scopes, self.balancer)
         if repair and now - desired.updated_at < SETTLING_SECONDS:
             return f"{decision.reason}; they were just changed, so whoever changed them may be writing them now"
-        self._tell(announcements.drifted(self.scope_id, decision.reason, repaired=repair), "drift", now)
+        self.tell(announcements.drifted(self.scope_id, decision.reason, repaired=repair), "drift", now)
         return decision.reason
 
     def recover(self, now: float) -> str:
@@ -87,7 +76,7 @@ class Reconciler:
         if view.scope.lease.purpose in STEPS:
             return f"{holder} ended within its step and held the lease; released"
         announcement = announcements.ended_half_way(view.scope, holder, "ended", retry_at)
-        self._tell(announcement, _name(holder), now)
+        self.tell(announcement, _name(holder), now)
         return f"{holder} ended and held the lease; released"
 
     def settle(self, now: float) -> str:
@@ -117,7 +106,7 @@ class Reconciler:
                 )
         except SOMEBODY_ELSE as error:
             return f"; {moved}; somebody else was first: {error}"
-        self._tell(announcements.settled(self.scope_id, left), f"settled-v{view.scope.desired.version}", now)
+        self.tell(announcements.settled(self.scope_id, left), f"settled-v{view.scope.desired.version}", now)
         return f"; {moved}; recorded"
 
     def settle_drain(self, now: float) -> str:
@@ -174,7 +163,7 @@ class Reconciler:
         except SOMEBODY_ELSE as error:
             return f"; {found}; somebody else was first: {error}"
         announcement = move_announcements.settled(self.scope_id, move, decision.reason, finished=finished)
-        self._tell(announcement, f"settled-v{desired.version}", now)
+        self.tell(announcement, f"settled-v{desired.version}", now)
         return f"; {found}; {'finished' if finished else 'undone'}"
 
     def fail_back(self, now: float) -> str:
@@ -206,7 +195,7 @@ class Reconciler:
         if error in TOLD and not unseen:
             return f"{recovered}; {execution_arn} told what happened itself"
         announcement = announcements.ended_half_way(self.scopes.read(self.scope_id), execution_arn, status, None)
-        self._tell(announcement, _name(execution_arn), now)
+        self.tell(announcement, _name(execution_arn), now)
         return f"{recovered}; told of {execution_arn}"
 
     def _release(self, view: View, now: float) -> float | None:
@@ -220,18 +209,6 @@ class Reconciler:
         except FencedError:
             return None
         return retry_at
-
-    def _tell(self, announcement: Announcement, subject: str, now: float) -> None:
-        tell(
-            announcement,
-            incident_id=f"{self.scope_id}-{subject}",
-            scope_id=self.scope_id,
-            failed_cluster_id="",
-            incidents=self.incidents,
-            messenger=self.messenger,
-            switches=self.switches,
-            now=now,
-        )
 
 
 def _name(execution_arn: str) -> str:
