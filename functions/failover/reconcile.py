@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from standfast import bootstrap
+from standfast.ended_execution import ended_in
 from standfast.fleet import parse_input
 from standfast.incident_keeping import IncidentKeeper
 from standfast.overload import OverloadGuard
@@ -30,14 +31,6 @@ class ReconcileInput(BaseModel):
     rounds: int = Field(default=1, ge=1, le=12)
 
 
-class EndedExecution(BaseModel):
-    """The `detail` of a "Step Functions Execution Status Change" event, as far as it is used."""
-
-    execution_arn: str = Field(alias="executionArn")
-    status: str
-    error: str | None = None
-
-
 def handler(event: dict[str, Any], context: Context) -> dict[str, list[str]]:
     """Answer what was found, a sentence a round."""
     table, messenger, clock = bootstrap.cluster_table(), bootstrap.messenger(), bootstrap.clock()
@@ -45,8 +38,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, list[str]]:
     balancer, executions = bootstrap.load_balancer(), bootstrap.executions()
     ports = (scope_id, table, switches, table, table, balancer, executions, messenger)
     reconciler = Reconciler(*ports)
-    if event.get("source") == "aws.states":
-        ended = parse_input(EndedExecution, event["detail"], "the event's detail")
+    if ended := ended_in(event):
         return {"found": [reconciler.ended(ended.execution_arn, ended.status, ended.error or "", clock.now())]}
     asked = parse_input(ReconcileInput, event, "the input")
     guard = OverloadGuard(*ports, request_id=context.aws_request_id)

@@ -6,45 +6,38 @@ Then: has the Region a standby, and if not, who rebuilds one? Started too by Eve
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import BaseModel, Field
+from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, recovery_announcements, recovery_start, telling
+from standfast.ended_execution import ended_in
 from standfast.errors import ConflictError
-from standfast.fleet import parse_input
 from standfast.incident_keeping import IncidentKeeper
 from standfast.lease import HolderState
 from standfast.redundancy_keeping import RedundancyKeeper
+
+if TYPE_CHECKING:
+    from standfast.ended_execution import EndedExecution
+    from standfast.stores import View
 
 TOLD = frozenset({"RecoveryRefused", "RecoveryDidNotSucceed"})
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 
 
-class EndedExecution(BaseModel):
-    """The `detail` of a "Step Functions Execution Status Change" event, as far as it is used."""
-
-    execution_arn: str = Field(alias="executionArn")
-    status: str
-    error: str | None = None
-
-
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """Answer what was found and begun, by cluster id, and how the Region's redundancy stands."""
     found = {}
-    if event.get("source") == "aws.states":
-        ended = parse_input(EndedExecution, event["detail"], "the event's detail")
+    if ended := ended_in(event):
         found["told"] = _tell(ended)
     view = bootstrap.cluster_table().view()
     for cluster_id in sorted(view.applied.config.region(view.scope.scope_id).clusters):
-        found[cluster_id] = _look(cluster_id)
+        found[cluster_id] = _look(view, cluster_id)
     found["redundancy"] = _redundancy().look(found, bootstrap.clock().now())
     return found
 
 
-def _look(cluster_id: str) -> str:
+def _look(view: View, cluster_id: str) -> str:
     table, recoveries, now = bootstrap.recovery_table(), bootstrap.recoveries(), bootstrap.clock().now()
-    view, record = bootstrap.cluster_table().view(), table.read_recovery(cluster_id)
+    record = table.read_recovery(cluster_id)
     holder = record.lease.holder
     state = recoveries.holder_state(holder) if holder else HolderState.ENDED
     noted = recovery_start.noted(view, record, now)
