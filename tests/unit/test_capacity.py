@@ -47,12 +47,14 @@ def test_engines_that_say_nothing_are_no_load_of_zero() -> None:
     assert reading_of([UNREAD, UNREAD]) == Reading(replicas=0)
 
 
-def test_a_limit_is_learned_only_while_requests_wait() -> None:
+def test_a_limit_is_learned_only_between_readings_that_both_found_requests_waiting() -> None:
     free = follow(None, ACTIVE, Reading(4, 12, 0, progress=0), NOW - 30)
     assert (free.most_requests, free.most_work_per_second) == (None, None)
-    full = follow(free, ACTIVE, Reading(4, 16, 8, progress=2400, full=4), NOW)
+    came = follow(free, ACTIVE, Reading(4, 16, 8, progress=600, full=4), NOW)
+    assert (came.most_requests, came.work_per_second, came.most_work_per_second) == (4, 20, None)
+    full = follow(came, ACTIVE, Reading(4, 16, 8, progress=3000, full=4), NOW + 30)
     assert (full.most_requests, full.work_per_second, full.most_work_per_second) == (4, 80, 20)
-    later = follow(full, ACTIVE, Reading(4, 2, 0, progress=2460), NOW + 30)
+    later = follow(full, ACTIVE, Reading(4, 2, 0, progress=3060), NOW + 60)
     assert (later.most_requests, later.work_per_second, later.most_work_per_second) == (4, 2, 20)
 
 

@@ -19,6 +19,8 @@ from tests.stories import PRIMARY, REGION, STANDBY, pages, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANNED = {"mode": "switchover", "scope_id": REGION, "reason": "a test moves the traffic as planned", "bake_seconds": 0}
+# For two minutes the guard remembers the load of the test before.
+AFTER_A_LOAD = {**PLANNED, "accept_overload": True}
 
 
 def asked_link(region: SandboxRegion, since: int) -> str:
@@ -73,7 +75,7 @@ def test_a_switchover_asks_a_person_and_loses_no_request(region: SandboxRegion) 
 
 def test_a_person_who_says_stop_ends_a_move_before_it_began(region: SandboxRegion) -> None:
     told = len(region.messages())
-    arn = region.start_execution({**PLANNED, "stages": [100], "pause_before": [100]})
+    arn = region.start_execution({**AFTER_A_LOAD, "stages": [100], "pause_before": [100]})
     assert "stop and go back" in answer(asked_link(region, told), "abort").text
     execution = region.wait_for_end(arn)
     assert execution["error"] == "MoveDidNotSucceed"
@@ -84,7 +86,7 @@ def test_a_person_who_says_stop_ends_a_move_before_it_began(region: SandboxRegio
 
 
 def test_a_target_that_dies_under_its_first_traffic_gives_it_back(region: SandboxRegion) -> None:
-    arn = region.start_execution({**PLANNED, "stages": [10, 100], "bake_seconds": 600})
+    arn = region.start_execution({**AFTER_A_LOAD, "stages": [10, 100], "bake_seconds": 600})
     region.wait_for("the first stage", lambda: stands_at(region, {PRIMARY: 90, STANDBY: 10}), 30.0)
     region.nodes.kill(STANDBY)
     execution = region.wait_for_end(arn)
@@ -97,7 +99,7 @@ def test_a_target_that_dies_under_its_first_traffic_gives_it_back(region: Sandbo
 
 
 def test_a_source_that_dies_in_a_planned_move_is_left_by_a_failover_that_takes_the_lease(region: SandboxRegion) -> None:
-    arn = region.start_execution({**PLANNED, "stages": [50, 100], "bake_seconds": 600})
+    arn = region.start_execution({**AFTER_A_LOAD, "stages": [50, 100], "bake_seconds": 600})
     region.wait_for("the first stage", lambda: stands_at(region, {PRIMARY: 50, STANDBY: 50}), 30.0)
     token = region.view().scope.lease.token
     region.nodes.kill(PRIMARY)
@@ -116,7 +118,7 @@ def test_a_source_that_dies_in_a_planned_move_is_left_by_a_failover_that_takes_t
 
 
 def test_a_planned_move_that_is_stopped_is_undone_by_the_reconciler(region: SandboxRegion) -> None:
-    arn = region.start_execution({**PLANNED, "stages": [10, 100], "bake_seconds": 600})
+    arn = region.start_execution({**AFTER_A_LOAD, "stages": [10, 100], "bake_seconds": 600})
     region.wait_for("the first stage", lambda: stands_at(region, {PRIMARY: 90, STANDBY: 10}), 30.0)
     region.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
     region.wait_for("the way back", lambda: stands_at(region, {PRIMARY: 100, STANDBY: 0}), 30.0)
@@ -165,7 +167,7 @@ def test_a_planned_move_that_cannot_be_is_refused_in_words(
     region: SandboxRegion, change: Mapping[str, object], words: str
 ) -> None:
     before = region.view().scope
-    execution = run(region, {**PLANNED, **change})
+    execution = run(region, {**AFTER_A_LOAD, **change})
     assert execution["error"] == "FailoverRefused"
     assert words in execution["cause"]
     assert region.view().scope == before

@@ -2,8 +2,10 @@
 
 Of a cluster three things can run out: requests at once, work a second (the engine's own counter, see probes.engines)
 and the KV cache. What a replica can do of the first two is declared in FleetConfig (`capacity`), or learned: what it
-did while requests waited, which is its limit. Until it was seen at its limit nothing is learned, and nothing is refused
-for it: a replica that was never full may do more. A reading counts the canary of that moment as a request.
+did while requests waited, which is its limit. Work is learned between two readings that both found requests waiting:
+of a crowd that came or went between them the mean says less than a replica can do, and would refuse a move that fits.
+Until it was seen at its limit nothing is learned, and nothing is refused for it: a replica that was never full may do
+more. A reading counts the canary of that moment as a request.
 Times are seconds since the epoch.
 """
 
@@ -101,7 +103,8 @@ def follow(before: Load | None, cluster_id: str, reading: Reading, now: float) -
     if reading.running is not None:
         seen = (*seen, reading.running)[-REMEMBERED:]
     rate = _rate(before, reading, now)
-    each = rate / reading.replicas if rate and reading.replicas and reading.full is not None else None
+    crowded = before is not None and before.reading.full is not None and reading.full is not None
+    each = rate / reading.replicas if rate and reading.replicas and crowded else None
     return Load(
         cluster_id=cluster_id,
         measured_at=now,
