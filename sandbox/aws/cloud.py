@@ -24,6 +24,7 @@ from moto.ssm.models import Parameter, ssm_backends
 from sandbox.aws import (
     authorization,
     auto_scaling,
+    bucket_policies,
     consumption,
     events,
     execution,
@@ -116,6 +117,7 @@ class Cloud:
             told = events.put_execution_status(self.regions)
             for take_back in (
                 authorization.install(self._authorizer),
+                bucket_policies.install(),
                 faults.install(self.faults),
                 execution.install(self.environments),
                 statemachines.install(self.latency, told),
