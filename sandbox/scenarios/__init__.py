@@ -26,6 +26,8 @@ from sandbox.scenarios import (
     busy_not_dead,
     cascade,
     cluster_failover,
+    config_bad,
+    config_drift,
     controller_dies,
     engine_wedged,
     failover_fault,
@@ -77,6 +79,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         split_brain,
         flapping,
         observe_mode,
+        config_drift,
+        config_bad,
     )
 }
 TOUR: Final = "tour"

@@ -115,6 +115,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",
+        "FindConfigDriftFunction",
         "HandleAlarmFunction",
         "ReconcileFunction",
         "WatchEndpointsFunction",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from standfast import errors
 from standfast.assessing import AssessInput
+from standfast.config_sync import AdoptInput, SyncInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
 from standfast.shifting import ShiftInput
@@ -87,6 +88,7 @@ RETRY = [
 """The one standard block for what may succeed when tried again. Every step may be repeated."""
 
 ANY = frozenset(OURS - set(RAISED_BY)) | AWS
+ONE_REGION = "It ends this Region's branch, named as failed; the execution then fails with what became of each Region."
 NO_EVIDENCE = "Missing evidence makes checks unknown, which is told; it fails no assessment and moves nothing."
 RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     # (state, next) -> the errors from which an execution may still end as a success, and why it may.
@@ -102,6 +104,8 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("CollectNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("ReadTraffic", "TrafficUnknown"): (ANY, NO_EVIDENCE),
+    ("AskRegion", "RegionFailed"): (ANY, ONE_REGION),
+    ("CheckRegion", "RegionFailed"): (ANY, ONE_REGION),
     ("AskPerson", "NobodyAnswered"): (
         frozenset({"States.Timeout"}),
         "No answer in time is an answer: no. The branch ends with it, and the shift is given up.",
@@ -126,7 +130,7 @@ def graphs() -> dict[str, Document]:
     found = {machine: documents.machine(machine) for machine in MACHINES}
     for machine in MACHINES:
         for name, state in found[machine]["States"].items():
-            for number, branch in enumerate(state.get("Branches", [])):
+            for number, branch in enumerate(documents.inner_graphs(state)):
                 found[f"{machine}/{name}/{number}"] = branch
     return found
 
@@ -177,7 +181,14 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
     return found
 
 
-TIME_OUTS = {"assess": 240, "cluster_failover": 14400, "cluster_recovery": 9000, "traffic_shift": 12600}
+TIME_OUTS = {
+    "adopt_config": 180,
+    "assess": 240,
+    "cluster_failover": 14400,
+    "cluster_recovery": 9000,
+    "sync_config": 900,
+    "traffic_shift": 12600,
+}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -313,6 +324,8 @@ def test_every_state_machine_is_in_the_template() -> None:
 
 
 INPUTS: dict[str, type[BaseModel]] = {
+    "adopt_config": AdoptInput,
+    "sync_config": SyncInput,
     "cluster_failover": ExecutionInput,
     "traffic_shift": ShiftInput,
     "cluster_recovery": RecoveryInput,
