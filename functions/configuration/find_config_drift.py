@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, config_drift, config_versions, telling
+from standfast import bootstrap, config_drift, config_sync, config_versions, telling
 from standfast.config_drift import OUTCOME_NONE, Action, Drift, Evidence, Where
 from standfast.config_sync import AdoptInput
 from standfast.errors import InvalidInputError
@@ -31,7 +31,12 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     )
     brake = bootstrap.region_table().glance_at_brake().why_not(region)
     drift = config_drift.decide(evidence, meant.configuration.drift if meant else "tell", brake, now)
-    repaired_by = _repair(region, drift, synced, now) if drift.action is Action.REPAIR else ""
+    repaired_by = ""
+    if drift.action is Action.REPAIR:
+        repaired_by = _repair(region, drift, synced, now)
+        outcome = bootstrap.adoptions().progress(region, repaired_by)  # of this one, or of the one a minute ago
+        if outcome.ended and outcome.output is None:
+            drift = config_drift.not_repaired(drift, config_sync.answer_of(region, outcome).reason)
     told = _tell(region, drift, evidence, now)
     found = [each.text for each in drift.findings]
     bootstrap.metrics().put({"ConfigVersion": synced.wanted.version, "ConfigDrift": min(1, len(found))}, now)

@@ -178,6 +178,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
         "s3:PutObject",
         "sns:Publish",
         "ssm:GetParameter",
+        "states:DescribeExecution",
         "states:StartExecution",
     },
     "configuration.judge_config": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},

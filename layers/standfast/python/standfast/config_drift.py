@@ -6,7 +6,7 @@ bucket, and what is in force in the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -112,6 +112,12 @@ def decide(evidence: Evidence, policy: Policy, brake: str, now: float) -> Drift:
     return Drift(
         Action.REPAIR, f"configuration.drift says repair: {synced.wanted} is put back", tuple(findings), unreadable
     )
+
+
+def not_repaired(drift: Drift, why: str) -> Drift:
+    """A repair that failed: told, and tried again later."""
+    reason = f"the repair failed, and is tried again every ten minutes: {why}"
+    return replace(drift, action=Action.TELL, reason=reason)
 
 
 def repair_name(drift: Drift, token: int, now: float) -> str:
