@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, config_drift, config_sync, config_versions, telling
-from standfast.config_drift import OUTCOME_NONE, Action, Drift, Evidence, Where
+from standfast.config_drift import Action, Drift, Evidence, Where
 from standfast.config_sync import AdoptInput
 from standfast.errors import InvalidInputError
 from standfast.fleet import FleetConfig
@@ -33,7 +33,7 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     drift = config_drift.decide(evidence, meant.configuration.drift if meant else "tell", brake, now)
     repaired_by = ""
     if drift.action is Action.REPAIR:
-        repaired_by = _repair(region, drift, synced, now)
+        repaired_by = _repair(region, drift, standing, now)
         outcome = bootstrap.adoptions().progress(region, repaired_by)  # of this one, or of the one a minute ago
         if outcome.ended and outcome.output is None:
             drift = config_drift.not_repaired(drift, config_sync.answer_of(region, outcome).reason)
@@ -62,8 +62,10 @@ def _meant(standing: Standing, synced: Synced, kept: str | None, region: str) ->
     return None
 
 
-def _repair(region: str, drift: Drift, synced: Synced, now: float) -> str:
+def _repair(region: str, drift: Drift, standing: Standing, now: float) -> str:
     """The execution that puts the version back. The text first: the execution reads it."""
+    if (synced := standing.synced) is None:
+        return ""  # nothing to put back: never decided
     if drift.found(Where.OBJECT):
         bootstrap.config_bucket().restore_version(synced.wanted)
     payload = AdoptInput(
@@ -73,13 +75,13 @@ def _repair(region: str, drift: Drift, synced: Synced, now: float) -> str:
         by=synced.by,
         reason="drift: " + "; ".join(each.text for each in drift.findings)[:900],
     )
-    name = config_drift.repair_name(drift, synced.token, now)
+    name = config_drift.repair_name(drift, standing, now)
     return bootstrap.adoptions().ask(region, name, payload.model_dump(mode="json"))
 
 
 def _tell(region: str, drift: Drift, evidence: Evidence, now: float) -> bool:
     incidents, incident_id = bootstrap.cluster_table(), f"{region}-config-drift"
-    if drift.action is Action.NONE and incidents.outcome(incident_id, since=0.0) in (None, OUTCOME_NONE):
+    if drift.is_told_by(incidents.outcome(incident_id, since=0.0)):
         return False
     return telling.tell(
         config_drift.announcement(region, drift, evidence),

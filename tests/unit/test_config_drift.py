@@ -120,13 +120,28 @@ def test_another_drift_has_another_outcome_and_the_same_one_the_same(one: str, o
     assert first.outcome != OUTCOME_NONE
 
 
-def test_one_repair_begins_in_ten_minutes_and_its_name_is_one_that_step_functions_takes() -> None:
+def test_one_repair_begins_in_five_minutes_and_its_name_is_one_that_step_functions_takes() -> None:
     drift = decide(HAND_EDITS["applied"][0], "repair", "", SETTLED)
-    name = config_drift.repair_name(drift, 5, NOW)
-    assert name == config_drift.repair_name(drift, 5, NOW + 60)
-    assert name != config_drift.repair_name(drift, 5, NOW + 600)
+    name = config_drift.repair_name(drift, STANDING, NOW)
+    assert name == config_drift.repair_name(drift, STANDING, NOW + 60)
+    assert name != config_drift.repair_name(drift, STANDING, NOW + 300)
     assert len(name) <= 80
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_the_same_edit_once_more_is_repaired_at_once() -> None:
+    drift = decide(HAND_EDITS["applied"][0], "repair", "", SETTLED)
+    again = replace(STANDING, revision=STANDING.revision + 2)
+    assert config_drift.repair_name(drift, STANDING, NOW) != config_drift.repair_name(drift, again, NOW)
+
+
+def test_that_a_repair_begins_is_no_news_to_who_was_told_that_it_failed() -> None:
+    drift = decide(HAND_EDITS["applied"][0], "repair", "", SETTLED)
+    failed = config_drift.not_repaired(drift, "no model")
+    assert drift.is_told_by(failed.outcome)
+    assert not failed.is_told_by(drift.outcome)
+    assert not drift.is_told_by(decide(HAND_EDITS["parameter"][0], "repair", "", SETTLED).outcome)
+    assert "tried again every 5 minutes: no model" in failed.reason
 
 
 # What a person reads

@@ -321,14 +321,23 @@ def test_an_object_that_cannot_be_put_back_is_told_and_what_is_in_force_stays(mo
     edit_object(world)
     world.bucket.earlier = []
     assert [world.look()["action"] for _ in range(3)] == ["tell"] * 3
-    assert [walk.error for walk in world.walks] == ["DidNotAdopt"]  # the next one begins in ten minutes
+    assert [walk.error for walk in world.walks] == ["DidNotAdopt"]  # the next one begins in five minutes
     assert world.table.found == in_force
     assert len(world.messenger.notices) == 1
     assert "the repair failed" in in_words(world.messenger.notices)
     assert "put back the object's earlier version, or copy the object from another" in in_words(world.messenger.notices)
     world.moment += AGAIN_SECONDS
     world.look()
-    assert len(world.walks) == 2
+    assert (len(world.walks), len(world.messenger.notices)) == (2, 1)
+
+
+def test_the_same_hand_edit_once_more_is_put_back_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, **REPAIRS)
+    for _ in range(3):
+        by_hand(world)
+        assert world.look()["action"] == "repair"
+        assert world.look()["action"] == "none"
+    assert len(world.walks) == 3
 
 
 def test_a_repair_never_takes_traffic_from_a_cluster_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 60.0
 """A sync writes the table, then the parameter. Younger than this, a difference of the two may be its own."""
-AGAIN_SECONDS: Final = 600
-"""How long a repair is given before the next one begins."""
+AGAIN_SECONDS: Final = 300
+"""A repair that failed is not tried again sooner, and so is the very same edit of a parameter or a text."""
 OUTCOME_NONE: Final = "config-as-synced"
 
 
@@ -77,10 +77,19 @@ class Drift:
     @property
     def outcome(self) -> str:
         """In a word that can be compared: somebody is told again when it changes."""
+        return OUTCOME_NONE if self.action is Action.NONE else f"config-drift-{self.action}-{self.mark}"
+
+    @property
+    def mark(self) -> str:
+        """The same for the same findings."""
+        return config_versions.sha256("\n".join(each.text for each in self.findings))[:12]
+
+    def is_told_by(self, outcome: str | None) -> bool:
+        """Whether what was told last says it. That a repair begins is no news to who was told of the same findings."""
         if self.action is Action.NONE:
-            return OUTCOME_NONE
-        said = "\n".join(each.text for each in self.findings)
-        return f"config-drift-{self.action}-{config_versions.sha256(said)[:12]}"
+            return outcome in (None, OUTCOME_NONE)
+        begun = self.action is Action.REPAIR and outcome == f"config-drift-{Action.TELL}-{self.mark}"
+        return begun or outcome == self.outcome
 
     def found(self, where: Where) -> bool:
         """Whether this was changed."""
@@ -116,13 +125,14 @@ def decide(evidence: Evidence, policy: Policy, brake: str, now: float) -> Drift:
 
 def not_repaired(drift: Drift, why: str) -> Drift:
     """A repair that failed: told, and tried again later."""
-    reason = f"the repair failed, and is tried again every ten minutes: {why}"
+    reason = f"the repair failed, and is tried again every {AGAIN_SECONDS // 60} minutes: {why}"
     return replace(drift, action=Action.TELL, reason=reason)
 
 
-def repair_name(drift: Drift, token: int, now: float) -> str:
-    """Of the execution that repairs: the same drift begins one execution in ten minutes."""
-    return f"drift-{token}-{drift.outcome[-12:]}-{int(now // AGAIN_SECONDS)}"
+def repair_name(drift: Drift, standing: Standing, now: float) -> str:
+    """Of the execution that repairs: the same drift begins one in five minutes, another write of the table its own."""
+    token = standing.synced.token if standing.synced else 0
+    return f"drift-{token}-{standing.revision}-{drift.mark}-{int(now // AGAIN_SECONDS)}"
 
 
 def announcement(region: str, drift: Drift, evidence: Evidence) -> Announcement:
