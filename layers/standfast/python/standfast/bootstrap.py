@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from standfast.aws.question_table import QuestionTable
     from standfast.aws.region_table import RegionTable
     from standfast.fleet import Model
+    from standfast.model_states import ModelStates
     from standfast.node_reports import NodeReports
     from standfast.ports import (
         Callbacks,
@@ -74,6 +75,14 @@ def incident_log() -> IncidentLog:
     from standfast.aws.incident_table import IncidentTable
 
     return IncidentTable(settings().table, settings().region)
+
+
+@cache
+def model_table() -> ModelStates:
+    """How far each model version is in this Region, in the state table."""
+    from standfast.aws.model_table import ModelTable
+
+    return ModelTable(settings().table, settings().region)
 
 
 @cache
