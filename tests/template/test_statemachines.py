@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from tests.template.documents import Document
 
 MACHINES = list(documents.STATE_MACHINES)
-NEVER_RAISED_BY_A_STEP = (errors.TransientError, errors.UnreadableReportError, errors.NoGoldenAnswerError)
+NEVER_RAISED_BY_A_STEP = (
+    errors.TransientError,
+    errors.UnreadableReportError,
+    errors.NoGoldenAnswerError,
+    errors.ModelDamagedError,
+)
 """The first is raised as one of its two kinds only; the second is of one node's report, and who reads reports goes on;
 the third is for whoever invokes record-golden."""
 OURS = {
