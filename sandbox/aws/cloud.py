@@ -24,6 +24,7 @@ from moto.ssm.models import Parameter, ssm_backends
 from sandbox.aws import (
     authorization,
     auto_scaling,
+    checksums,
     consumption,
     events,
     execution,
@@ -115,6 +116,7 @@ class Cloud:
             self.ticker = events.Ticker(self.regions, targets)
             told = events.put_execution_status(self.regions)
             for take_back in (
+                checksums.install(),
                 authorization.install(self._authorizer),
                 faults.install(self.faults),
                 execution.install(self.environments),

@@ -16,6 +16,7 @@ from policy_sentry.querying.all import get_all_actions
 from standfast.aws.cluster_table import ClusterTable
 from standfast.aws.fault_table import FaultTable
 from standfast.aws.incident_table import IncidentTable
+from standfast.aws.model_table import ModelTable
 from standfast.aws.question_table import QuestionTable
 from standfast.aws.recovery_table import RecoveryTable
 from standfast.aws.region_table import RegionTable
@@ -80,6 +81,8 @@ TABLE_METHODS: dict[str, set[str]] = {
     "recovery.take_charge": {"read_config"},
     "recovery.take_out": {"read_config"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
+    "replication.plan_replication": {"read_config"},
+    "replication.verify_model": {"read_golden", "write_golden"},
     "traffic_shift.abort_shift": {"view", "read", "write_desired"},
     "traffic_shift.judge_pause": {"view"},
     "traffic_shift.judge_stage": {"view"},
@@ -110,6 +113,13 @@ INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     "failover.reconcile": {"open_incidents", "write_incident"},
     "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
     "incidents.list_incidents": {"open_incidents", "closed_incidents"},
+}
+MODEL_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of ModelTable, which is the state table too; .pulling notes the plan and what came of it.
+    "replication.plan_pull": {"read_model", "write_model"},
+    "replication.repair_models": {"models"},
+    "replication.verify_model": {"read_model", "write_model"},
+    "replication.write_manifest": {"read_model", "write_model"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of QuestionTable, which is the state table too.
@@ -187,6 +197,38 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "recovery.start_recovery": {"states:DescribeExecution", "states:StartExecution"},
     "recovery.take_charge": {"states:DescribeExecution"},
     "recovery.take_out": {"elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetHealth"},
+    "replication.check_pull": {"s3:GetObject", "s3:ListBucket", "states:DescribeExecution"},
+    "replication.conclude_replication": {"events:PutEvents", "sns:Publish"},
+    "replication.copy_objects": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    },
+    "replication.hash_objects": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    },
+    "replication.list_model": {"s3:ListBucket", "s3:PutObject"},
+    "replication.plan_pull": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:PutObject",
+    },
+    "replication.plan_replication": {"s3:GetObject", "s3:ListBucket"},
+    "replication.repair_models": {"states:StartExecution"},
+    "replication.start_pull": {"s3:GetObject", "s3:ListBucket", "states:StartExecution"},
+    "replication.start_replication": {"states:StartExecution"},
+    "replication.verify_model": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "replication.write_manifest": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
 }
 PROBING = {
     "failover.check_drain",
@@ -210,7 +252,7 @@ KEY_STATEMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a policy, with the resource that it belongs to. Single values are lists."""
+    """One statement that permits, with the resource that it belongs to. Single values are lists."""
 
     owner: str
     kind: str
@@ -264,6 +306,7 @@ def statements() -> list[Statement]:
         for owner, resource in template["Resources"].items()
         for policy in policies(resource.get("Properties", {}))
         for statement in branches(policy["Statement"])
+        if statement["Effect"] == "Allow"
     ]
 
 
@@ -394,6 +437,7 @@ TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (ClusterTable, TABLE_METHODS),
     (FaultTable, FAULT_TABLE_METHODS),
     (IncidentTable, INCIDENT_TABLE_METHODS),
+    (ModelTable, MODEL_TABLE_METHODS),
     (QuestionTable, QUESTION_TABLE_METHODS),
     (RecoveryTable, RECOVERY_TABLE_METHODS),
     (RegionTable, REGION_TABLE_METHODS),
@@ -507,3 +551,37 @@ def test_a_remedy_is_sent_by_one_function_and_by_documents_of_ours_to_nodes_of_o
 def test_targets_and_instances_are_those_of_clusters_only(action: str, key: str) -> None:
     found = [each for name in FUNCTIONS for each in own_statements(name) if action in each["Action"]]
     assert [each["Condition"] for each in found] == [{"StringLike": {key: ["*"]}}]
+
+
+MODELS = "arn:${AWS::Partition}:s3:::${FleetName}-models-${AWS::AccountId}-*"
+"""The model buckets of all Regions, which belong to other stacks."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_into_its_own_regions_bucket_only_and_reads_models_of_this_fleet_only(name: str) -> None:
+    for statement in own_statements(name):
+        for resource in as_list(statement["Resource"]) if statement["Action"][0].startswith("s3:") else []:
+            where = resource.get("Fn::Sub", resource) if isinstance(resource, dict) else resource
+            here = target(resource) == "ModelBucket" or str(where).startswith("${ModelBucket.Arn}/")
+            assert here or str(where).startswith(MODELS)
+            if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
+                assert here, f"{name} writes into another Region's bucket"
+
+
+def test_no_function_may_delete_an_object_or_touch_a_bucket() -> None:
+    given = {action for name in FUNCTIONS for statement in own_statements(name) for action in statement["Action"]}
+    assert not {action for action in given if action.startswith(("s3:Delete", "s3:PutBucket", "s3:CreateBucket"))}
+
+
+def test_whatever_is_refused_is_refused_to_everybody() -> None:
+    """The one Deny: nothing reaches the models but over TLS."""
+    denied = [
+        (owner, statement)
+        for owner, resource in documents.expanded()["Resources"].items()
+        for policy in policies(resource.get("Properties", {}))
+        for statement in branches(policy["Statement"])
+        if statement["Effect"] == "Deny"
+    ]
+    assert [owner for owner, _ in denied] == ["ModelBucketPolicy"]
+    assert denied[0][1]["Principal"] == "*"
+    assert denied[0][1]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

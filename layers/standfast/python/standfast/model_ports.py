@@ -84,13 +84,17 @@ class Pull:
 
 
 class Pulls(Protocol):
-    """`pull_model` of every Region's stack."""
+    """`pull_model` of every Region's stack, and `replicate_model` of this one's."""
 
     def start(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         """Start it there, unless one of that name was started; answers the execution's ARN. May be repeated.
 
         Raises InvalidInputError when there is no stack of this fleet in that Region.
         """
+        ...
+
+    def start_replication(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        """Start `replicate_model`, in this Region, as `start` does."""
         ...
 
     def look(self, execution_arn: str) -> Pull:
