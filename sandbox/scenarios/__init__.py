@@ -41,6 +41,9 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
+    region_unreachable,
+    replica_corrupt,
+    replicate_model,
     restart_fragile,
     split_brain,
     standby_also_down,
@@ -77,6 +80,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         split_brain,
         flapping,
         observe_mode,
+        replicate_model,
+        replica_corrupt,
+        region_unreachable,
     )
 }
 TOUR: Final = "tour"

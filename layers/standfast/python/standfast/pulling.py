@@ -159,6 +159,7 @@ def status(step: VerifyStep, manifest: Manifest, api_calls: int, now: float) -> 
         bytes_per_second=round(copied / seconds, 1) if seconds else 0.0,
         eta_seconds=0.0,
         seconds=round(seconds, 3),
+        damaged=plan.damaged,
         copied=sum(each.copied for each in step.copies),
         aborted_uploads=plan.aborted_uploads,
         api_calls=plan.api_calls + api_calls + sum(each.api_calls for each in step.copies),

@@ -197,7 +197,10 @@ class Started(_Kept):
 
 
 class RegionStatus(_Kept):
-    """How far a Region is: what an execution's output says of each. `eta_seconds` is None when it cannot be told."""
+    """How far a Region is: what an execution's output says of each. `eta_seconds` is None when it cannot be told.
+
+    `damaged` is what was wrong there before, kind -> objects.
+    """
 
     region: str
     state: str
@@ -208,6 +211,7 @@ class RegionStatus(_Kept):
     bytes_per_second: float = 0.0
     eta_seconds: float | None = None
     seconds: float = 0.0
+    damaged: dict[str, int] = {}
     copied: int = 0
     aborted_uploads: int = 0
     api_calls: int = 0
