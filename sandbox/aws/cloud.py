@@ -24,6 +24,7 @@ from moto.ssm.models import Parameter, ssm_backends
 from sandbox.aws import (
     authorization,
     auto_scaling,
+    bucket_policies,
     checksums,
     consumption,
     events,
@@ -118,6 +119,7 @@ class Cloud:
             for take_back in (
                 checksums.install(),
                 authorization.install(self._authorizer),
+                bucket_policies.install(),
                 faults.install(self.faults),
                 execution.install(self.environments),
                 statemachines.install(self.latency, told),
