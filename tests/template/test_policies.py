@@ -223,7 +223,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
         "s3:ListBucketMultipartUploads",
         "s3:PutObject",
     },
-    "replication.plan_replication": {"s3:GetObject", "s3:ListBucket"},
+    "replication.plan_replication": {"s3:GetObject", "s3:ListBucket", "sns:Publish"},
     "replication.repair_models": {"states:StartExecution"},
     "replication.start_pull": {"s3:GetObject", "s3:ListBucket", "states:StartExecution"},
     "replication.start_replication": {"states:StartExecution"},

@@ -235,6 +235,18 @@ def test_a_model_that_was_only_registered_is_not_looked_at_by_the_day(world: Wor
     assert repair_models.handler({}, None) == {}
 
 
+def test_people_are_told_when_the_days_look_cannot_begin_and_only_then(world: World) -> None:
+    registered(world).walk("replicate_model", {**MODEL, "regions": [WEST]})
+    world.stores[EAST].objects.pop("manifests/tiny/v1.json")
+    asked = {**MODEL, "regions": [WEST], "source_region": EAST}
+    assert world.walk("replicate_model", asked).error == "ReplicationRefused"
+    assert world.messenger.notices == []
+    assert world.walk("replicate_model", {**asked, "trigger": "schedule"}).error == "ReplicationRefused"
+    ((subject, text),) = world.messenger.notices
+    assert subject == "us-east-1: tiny v1 was not looked at"
+    assert "is not registered in us-east-1" in text
+
+
 def test_an_input_with_a_typing_error_is_refused_by_field(world: World) -> None:
     walk = world.walk("register_model", {**MODEL, "prefx": PREFIX})
     assert walk.error == "ModelRefused"

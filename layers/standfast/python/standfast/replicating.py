@@ -30,6 +30,8 @@ REASON_CHARACTERS = 700
 """A dozen Regions' reasons fit into a page and into the cause of a failed execution, 32,768 characters."""
 DAY_SECONDS = 86_400
 VERIFIED, FAILED = "verified", "failed"
+SCHEDULE = "schedule"
+"""The trigger of the day's look, which nobody waits for."""
 
 
 class RegionResult(BaseModel):
@@ -181,7 +183,7 @@ def conclude(step: ConcludeStep) -> Conclusion:
         subject = f"{plan.name} was not replicated to {names}"
     else:
         subject = f"{plan.name} is verified in {', '.join(each.region for each in regions)}"
-    mended = plan.trigger == "schedule" and any(each.copied for each in regions)
+    mended = plan.trigger == SCHEDULE and any(each.copied for each in regions)
     return Conclusion(plan.name, regions, subject, "\n".join(lines), is_news=bool(failed) or mended)
 
 
@@ -194,9 +196,16 @@ def repair(record: ModelRecord, region: str, now: float) -> tuple[str, dict[str,
         "version": record.version,
         "regions": [region],
         "source_region": record.source_region,
-        "trigger": "schedule",
+        "trigger": SCHEDULE,
     }
     return f"repair-{told}-{day}", payload
+
+
+def not_looked_at(asked: ReplicateInput, region: str, error: str) -> tuple[str, str]:
+    """Subject and text for people when the day's look at a model could not begin."""
+    name = f"{asked.model} {asked.version}" if asked.version else asked.model
+    text = f"Whether {name} is whole in {region} was not looked at: {error}. Tomorrow it is tried again."
+    return f"{region}: {name} was not looked at", text
 
 
 def _status(result: RegionResult) -> RegionStatus:
