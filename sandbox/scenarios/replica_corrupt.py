@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,13 +144,15 @@ def _other(body: bytes) -> bytes:
 
 
 def _ended(stack: ControlStack, started: Mapping[str, str]) -> Any:
-    """The one execution that the day's look began, once it has ended."""
-    (arn,) = started.values()
+    """What the day's look began for this model, once it has ended. It looks at every model that the Region has."""
     stepfunctions = stack.client("stepfunctions")
 
     def ended() -> Any:
-        found = stepfunctions.describe_execution(executionArn=arn)
-        return found if found["status"] != "RUNNING" else None
+        for arn in started.values():
+            found = stepfunctions.describe_execution(executionArn=arn)
+            if json.loads(found["input"])["model"] == MODEL["model"]:
+                return found if found["status"] != "RUNNING" else None
+        return None
 
     return stack.wait_for("the day's look", ended, MENDED_SECONDS)
 
