@@ -305,15 +305,22 @@ class FakeMessenger:
 
 
 class FakeMetrics:
-    """Remembers every figure: (moment, cluster id or check or empty, metrics, resolution)."""
+    """Remembers every figure: (moment, cluster id or check or model or empty, metrics, resolution)."""
 
     def __init__(self) -> None:
         self.put_at: list[tuple[float, str, Mapping[str, float], int]] = []
 
     def put(
-        self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", check: str = "", resolution: int = 60
+        self,
+        metrics: Mapping[str, float],
+        now: float,
+        *,
+        cluster_id: str = "",
+        check: str = "",
+        model: str = "",
+        resolution: int = 60,
     ) -> None:
-        self.put_at.append((now, cluster_id or check, dict(metrics), resolution))
+        self.put_at.append((now, cluster_id or check or model, dict(metrics), resolution))
 
     def values(self, name: str, cluster_id: str = "") -> list[float]:
         """All values of one metric, in order."""

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import AccessDeniedError, JsonRESTError
@@ -46,7 +46,12 @@ _S3_ACTIONS: Final = {
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
     "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListObjectVersions": "ListBucketVersions",
+    "ListParts": "ListMultipartUploadParts",
+    **dict.fromkeys(
+        ("CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"), "PutObject"
+    ),
 }
 # A transaction needs the permissions of what it does (DynamoDB guide, IAM with transactions).
 _IN_TRANSACTION: Final = {
@@ -215,7 +220,11 @@ class Authorizer:
                 _refuse(request, service, action, said)
         first, _ = needed[0]
         self._faults.meet(
-            caller.role, service, request, lambda: _refuse(request, service, first, "explicitly denied by a fault")
+            caller.role,
+            region,
+            service,
+            request,
+            lambda: _refuse(request, service, first, "explicitly denied by a fault"),
         )
         if kind := _wait(service, operation, request):
             self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)
@@ -263,7 +272,10 @@ def _needs(request: Any, service: str, operation: str, caller: Caller) -> list[t
         action = _S3_ACTIONS.get(operation, operation)
         if action == "GetObject" and "versionId" in parse_qs(urlsplit(request.uri).query):
             action = "GetObjectVersion"
-        return [(f"s3:{action}", _s3_resource(request))]
+        needed = [(f"s3:{action}", _s3_resource(request))]
+        if source := request.headers.get("x-amz-copy-source"):
+            needed.append(("s3:GetObject", f"arn:aws:s3:::{unquote(source).lstrip('/').partition('?')[0]}"))
+        return needed
     action = f"{service}:{'InvokeFunction' if (service, operation) == ('lambda', 'Invoke') else operation}"
     if _NO_RESOURCE_TYPE.fullmatch(action):
         return [(action, "*")]

@@ -25,6 +25,7 @@ from sandbox.aws import (
     authorization,
     auto_scaling,
     bucket_policies,
+    checksums,
     consumption,
     events,
     execution,
@@ -116,6 +117,7 @@ class Cloud:
             self.ticker = events.Ticker(self.regions, targets)
             told = events.put_execution_status(self.regions)
             for take_back in (
+                checksums.install(),
                 authorization.install(self._authorizer),
                 bucket_policies.install(),
                 faults.install(self.faults),

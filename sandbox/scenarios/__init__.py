@@ -43,6 +43,9 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
+    region_unreachable,
+    replica_corrupt,
+    replicate_model,
     restart_fragile,
     split_brain,
     standby_also_down,
@@ -81,6 +84,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         observe_mode,
         config_drift,
         config_bad,
+        replicate_model,
+        replica_corrupt,
+        region_unreachable,
     )
 }
 TOUR: Final = "tour"

@@ -37,7 +37,7 @@ PROBING = {
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
 
 
-COMES_ONCE = {"BeginRecoveriesFunction", "HandleAlarmFunction", "ReconcileFunction"}
+COMES_ONCE = {"BeginRecoveriesFunction", "HandleAlarmFunction", "ReconcileFunction", "RepairModelsFunction"}
 
 
 def module_of(function: Document) -> str:
@@ -118,6 +118,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "FindConfigDriftFunction",
         "HandleAlarmFunction",
         "ReconcileFunction",
+        "RepairModelsFunction",
         "WatchEndpointsFunction",
         "WatchRegionsFunction",
     }

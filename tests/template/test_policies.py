@@ -86,6 +86,8 @@ TABLE_METHODS: dict[str, set[str]] = {
     "recovery.take_charge": {"read_config"},
     "recovery.take_out": {"read_config"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
+    "replication.plan_replication": {"read_config"},
+    "replication.verify_model": {"read_golden", "write_golden"},
     "traffic_shift.abort_shift": {"view", "read", "write_desired"},
     "traffic_shift.judge_pause": {"view"},
     "traffic_shift.judge_stage": {"view"},
@@ -100,12 +102,6 @@ CONFIG_TABLE_METHODS: dict[str, set[str]] = {
     "configuration.judge_config": {"standing"},
     "configuration.plan_sync": {"standing"},
     "configuration.verify_adoption": {"standing"},
-}
-MODEL_TABLE_METHODS: dict[str, set[str]] = {
-    # Handler -> the methods of ModelTable, which is the state table too; .config_judging reads one.
-    "configuration.adopt_version": {"read_model"},
-    "configuration.judge_config": {"read_model"},
-    "configuration.verify_adoption": {"models", "write_model"},
 }
 RECOVERY_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RecoveryTable, which is the state table too.
@@ -131,6 +127,17 @@ INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     "failover.reconcile": {"open_incidents", "write_incident"},
     "incidents.acknowledge_incident": {"open_incidents", "write_incident"},
     "incidents.list_incidents": {"open_incidents", "closed_incidents"},
+}
+MODEL_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of ModelTable, which is the state table too; .config_judging reads one, .pulling notes the
+    # plan and what came of it.
+    "configuration.adopt_version": {"read_model"},
+    "configuration.judge_config": {"read_model"},
+    "configuration.verify_adoption": {"models", "write_model"},
+    "replication.plan_pull": {"read_model", "write_model"},
+    "replication.repair_models": {"models"},
+    "replication.verify_model": {"read_model", "write_model"},
+    "replication.write_manifest": {"read_model", "write_model"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of QuestionTable, which is the state table too.
@@ -229,6 +236,38 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "recovery.start_recovery": {"states:DescribeExecution", "states:StartExecution"},
     "recovery.take_charge": {"states:DescribeExecution"},
     "recovery.take_out": {"elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetHealth"},
+    "replication.check_pull": {"s3:GetObject", "s3:ListBucket", "states:DescribeExecution"},
+    "replication.conclude_replication": {"events:PutEvents", "sns:Publish"},
+    "replication.copy_objects": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    },
+    "replication.hash_objects": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    },
+    "replication.list_model": {"s3:ListBucket", "s3:PutObject"},
+    "replication.plan_pull": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:PutObject",
+    },
+    "replication.plan_replication": {"s3:GetObject", "s3:ListBucket", "sns:Publish"},
+    "replication.repair_models": {"states:StartExecution"},
+    "replication.start_pull": {"s3:GetObject", "s3:ListBucket", "states:StartExecution"},
+    "replication.start_replication": {"states:StartExecution"},
+    "replication.verify_model": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "replication.write_manifest": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
 }
 PROBING = {
     "failover.check_drain",
@@ -583,3 +622,39 @@ def test_what_is_asked_of_another_region_is_that_it_adopts_and_no_more() -> None
     for name in ("AskRegionFunction", "CheckRegionFunction"):
         (resource,) = [each["Resource"]["Fn::Sub"] for each in own_statements(name)]
         assert resource.removesuffix(":*").endswith(":${FleetName}-adopt-config")
+
+
+MODELS = "arn:${AWS::Partition}:s3:::${FleetName}-models-${AWS::AccountId}-*"
+"""The model buckets of all Regions, which belong to other stacks."""
+BUCKETS = ("ConfigBucket", "ModelBucket")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_into_its_own_regions_buckets_only_and_reads_those_of_this_fleet_only(name: str) -> None:
+    for statement in own_statements(name):
+        for resource in as_list(statement["Resource"]) if statement["Action"][0].startswith("s3:") else []:
+            where = resource.get("Fn::Sub", resource) if isinstance(resource, dict) else resource
+            here = target(resource) in BUCKETS or str(where).startswith(tuple(f"${{{each}.Arn}}/" for each in BUCKETS))
+            assert here or str(where).startswith((MODELS, CONFIGS))
+            if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
+                assert here, f"{name} writes into another Region's bucket"
+
+
+def test_no_function_may_delete_an_object_or_touch_a_bucket() -> None:
+    given = {action for name in FUNCTIONS for statement in own_statements(name) for action in statement["Action"]}
+    assert not {action for action in given if action.startswith(("s3:Delete", "s3:PutBucket", "s3:CreateBucket"))}
+
+
+def test_whatever_is_refused_is_refused_to_everybody() -> None:
+    """The one Deny: nothing reaches the buckets but over TLS."""
+    denied = [
+        (owner, statement)
+        for owner, resource in documents.expanded()["Resources"].items()
+        for policy in policies(resource.get("Properties", {}))
+        for statement in branches(policy["Statement"])
+        if statement["Effect"] == "Deny"
+    ]
+    assert [owner for owner, _ in denied] == ["ConfigBucketPolicy", "ModelBucketPolicy"]
+    for _, statement in denied:
+        assert statement["Principal"] == "*"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

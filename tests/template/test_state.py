@@ -31,7 +31,7 @@ def resource(logical_id: str) -> Document:
     return found
 
 
-@pytest.mark.parametrize("logical_id", ["ClusterTable", "ConfigBucket", "Key"])
+@pytest.mark.parametrize("logical_id", ["ClusterTable", "ConfigBucket", "Key", "ModelBucket"])
 def test_state_and_its_key_outlive_the_stack(logical_id: str) -> None:
     assert resource(logical_id)["DeletionPolicy"] == "Retain"
     assert resource(logical_id)["UpdateReplacePolicy"] == "Retain"
@@ -62,6 +62,23 @@ def test_the_longest_name_of_a_bucket_is_one_that_s3_takes() -> None:
     assert re.fullmatch(pattern, "a" * 28)
     assert not re.fullmatch(pattern, "a" * 29)
     assert len("a" * 28 + "-config-" + "1" * 12 + "-ap-southeast-2") <= 63
+
+
+def test_models_are_versioned_encrypted_and_nobodys_but_the_accounts() -> None:
+    properties = resource("ModelBucket")["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert target(encryption["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]) == "Key"
+    assert encryption["BucketKeyEnabled"] is True
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+def test_a_model_is_never_deleted_by_the_clock_but_what_was_left_behind_is() -> None:
+    rules = {rule["Id"]: rule for rule in resource("ModelBucket")["Properties"]["LifecycleConfiguration"]["Rules"]}
+    assert rules["uploads-that-were-cut-off"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    expiring = [rule for rule in rules.values() if "ExpirationInDays" in rule]
+    assert [rule["Prefix"] for rule in expiring] == ["work/"]
 
 
 def test_the_key_is_rotated() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox import configuration
+from sandbox import configuration, model_desk
 from sandbox.aws.faults import FaultKind
 from sandbox.aws.latency import Latencies
 from sandbox.control import ControlStack
+from sandbox.fleet.sharded import sharded_model
 from sandbox.plan import REGIONS, WATCHER, SandboxError
 from sandbox.region import SandboxRegion
 from sandbox.world import Sandbox
@@ -76,6 +77,32 @@ def test_a_region_that_is_cut_off_saves_itself(sandbox: Sandbox) -> None:
     assert sandbox.switch().automation is Automation.RUN
     sandbox.cloud.rejoin(WEST)
     west.restore()
+
+
+def test_a_model_is_verified_in_every_region_but_the_one_that_does_not_answer_and_there_on_a_second_run(
+    sandbox: Sandbox,
+) -> None:
+    """By the roles, machines and bucket policies that deploy; the watcher's Region has models too."""
+    east, prefix, files = sandbox.regions[EAST], "models/tiny-test/v1/", sharded_model(7, 3)
+    model = {"model": "tiny-test", "version": "v1"}
+    model_desk.upload(east, prefix, files)
+    registered = model_desk.run(east, "register-model", {**model, "prefix": prefix})
+    assert registered["status"] == "SUCCEEDED", registered.get("cause")
+    asked = {**model, "regions": [WEST, WATCHER]}
+    with sandbox.cloud.faults.injected("StartPull", FaultKind.ACCESS_DENIED, region=WEST):
+        first = model_desk.run(east, "replicate-model", asked)
+    assert first["error"] == "ReplicationFailed"
+    assert f"- {WEST}: failed" in first["cause"]
+    assert f"- {WATCHER}: verified; {len(files)} of {len(files)} objects copied" in first["cause"]
+    second = model_desk.run(east, "replicate-model", asked)
+    assert second["status"] == "SUCCEEDED", second.get("cause")
+    copied = {each["region"]: each["copied"] for each in model_desk.output(second)["replication"]["regions"]}
+    assert copied == {WEST: len(files), WATCHER: 0}
+    for stack in sandbox.stacks[1:]:
+        assert model_desk.folder(stack, prefix) == dict(files)
+        record = model_desk.record(stack, "tiny-test", "v1")
+        assert record is not None
+        assert record.state == "verified"
 
 
 def test_every_region_refuses_a_failover_of_another_one(sandbox: Sandbox) -> None:

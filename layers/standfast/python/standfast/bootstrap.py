@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from standfast.config_adoption import ConfigBucket, ConfigPointer
     from standfast.config_sync import Adoptions
     from standfast.fleet import Model
+    from standfast.model_ports import ModelStore, Pulls
     from standfast.model_states import ModelStates
     from standfast.node_reports import NodeReports
     from standfast.ports import (
@@ -118,6 +119,22 @@ def model_table() -> ModelStates:
     from standfast.aws.model_table import ModelTable
 
     return ModelTable(settings().table, settings().region)
+
+
+@cache
+def model_store(region: str) -> ModelStore:
+    """The model bucket of a Region of this fleet."""
+    from standfast.aws.model_store import ModelBucket
+
+    return ModelBucket(settings().model_bucket(region), region)
+
+
+@cache
+def pulls() -> Pulls:
+    """`replicate_model` of this Region and `pull_model` of every Region."""
+    from standfast.aws.pulls import PullMachines
+
+    return PullMachines(settings().machine_arn)
 
 
 @cache

@@ -66,3 +66,7 @@ class Settings:
     def config_parameter(self) -> str:
         """The parameter that names the version in force, by the name that the template gives it."""
         return f"/{self.fleet}/config"
+
+    def model_bucket(self, region: str) -> str:
+        """The model bucket of this fleet in a Region: names of buckets are global, so account and Region are in it."""
+        return f"{self.fleet}-models-{self.failover_arn.split(':')[4]}-{region}"
