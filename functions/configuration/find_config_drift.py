@@ -31,13 +31,13 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     )
     brake = bootstrap.region_table().glance_at_brake().why_not(region)
     drift = config_drift.decide(evidence, meant.configuration.drift if meant else "tell", brake, now)
-    repaired_by = ""
+    told, repaired_by = _tell(region, drift, evidence, now), ""  # first: nothing is put back that nobody was told of
     if drift.action is Action.REPAIR:
         repaired_by = _repair(region, drift, standing, now)
         outcome = bootstrap.adoptions().progress(region, repaired_by)  # of this one, or of the one a minute ago
         if outcome.ended and outcome.output is None:
             drift = config_drift.not_repaired(drift, config_sync.answer_of(region, outcome).reason)
-    told = _tell(region, drift, evidence, now)
+            told = _tell(region, drift, evidence, now) or told
     found = [each.text for each in drift.findings]
     bootstrap.metrics().put({"ConfigVersion": synced.wanted.version, "ConfigDrift": min(1, len(found))}, now)
     return {"action": str(drift.action), "reason": drift.reason, "found": found, "told": told, "by": repaired_by}

@@ -323,12 +323,25 @@ def test_an_object_that_cannot_be_put_back_is_told_and_what_is_in_force_stays(mo
     assert [world.look()["action"] for _ in range(3)] == ["tell"] * 3
     assert [walk.error for walk in world.walks] == ["DidNotAdopt"]  # the next one begins in five minutes
     assert world.table.found == in_force
-    assert len(world.messenger.notices) == 1
+    assert len(world.messenger.notices) == 2  # that it is put back, and that it was not
     assert "the repair failed" in in_words(world.messenger.notices)
     assert "put back the object's earlier version, or copy the object from another" in in_words(world.messenger.notices)
     world.moment += AGAIN_SECONDS
     world.look()
-    assert (len(world.walks), len(world.messenger.notices)) == (2, 1)
+    assert (len(world.walks), len(world.messenger.notices)) == (2, 2)
+
+
+def test_nothing_is_put_back_that_nobody_could_be_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, **REPAIRS)
+    by_hand(world)
+    world.messenger.faults.fail("notice", UnavailableError("no answer"), times=2)
+    before = world.everything()
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            world.look()
+        assert world.everything() == before
+    assert world.look()["action"] == "repair"
+    assert len(world.messenger.notices) == 1
 
 
 def test_the_same_hand_edit_once_more_is_put_back_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
