@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench = commands.add_parser("bench", help="cold starts and a watch pass, measured")
     bench.add_argument("--json", type=Path, metavar="FILE")
     bench.add_argument("--scale", action="store_true", help="one assessment of 10, 100 and 1,000 replicas instead")
+    bench.add_argument(
+        "--objects", type=_positive, metavar="N", help="a model of N objects to two more Regions instead"
+    )
     run = commands.add_parser("run", help="run a scenario")
     run.add_argument("scenario")
     run.add_argument("--region", choices=REGIONS, help=f"where it happens (default {REGIONS[0]}); the tour has its own")
@@ -93,7 +96,13 @@ def _bench(given: argparse.Namespace) -> int:
     from sandbox.bench import run_bench
     from sandbox.scale import run_scale
 
-    document = run_scale(Console()) if given.scale else run_bench(Console())
+    if given.objects:
+        from sandbox.replication_cost import run_replication
+
+        logging.getLogger("moto").setLevel(logging.ERROR)
+        document = run_replication(Console(), given.objects)
+    else:
+        document = run_scale(Console()) if given.scale else run_bench(Console())
     if given.json:
         given.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from standfast.brake import FLEET, Brake, Switch
+from standfast.config_adoption import Standing, Synced, pointer_text
+from standfast.config_versions import ConfigVersion, sha256, version_of
 from standfast.engine import EngineDescription, EngineState
-from standfast.errors import ConflictError, FencedError, UnknownScopeError
+from standfast.errors import ConflictError, CorruptStateError, FencedError, InvalidInputError, UnknownScopeError
 from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.incidents import Incident
 from standfast.lease import HolderState, Lease, released
+from standfast.model_states import ModelRecord
 from standfast.ports import Clock
 from standfast.stores import AppliedConfig, HealthChange, ScopeRecord, Sight, Told, View
 from standfast.traffic import Desired, Weights
@@ -320,15 +323,22 @@ class FakeMessenger:
 
 
 class FakeMetrics:
-    """Remembers every figure: (moment, cluster id or check or empty, metrics, resolution)."""
+    """Remembers every figure: (moment, cluster id or check or model or empty, metrics, resolution)."""
 
     def __init__(self) -> None:
         self.put_at: list[tuple[float, str, Mapping[str, float], int]] = []
 
     def put(
-        self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", check: str = "", resolution: int = 60
+        self,
+        metrics: Mapping[str, float],
+        now: float,
+        *,
+        cluster_id: str = "",
+        check: str = "",
+        model: str = "",
+        resolution: int = 60,
     ) -> None:
-        self.put_at.append((now, cluster_id or check, dict(metrics), resolution))
+        self.put_at.append((now, cluster_id or check or model, dict(metrics), resolution))
 
     def values(self, name: str, cluster_id: str = "") -> list[float]:
         """All values of one metric, in order."""
@@ -439,3 +449,90 @@ class FakeProber:
             now_behaves = self._behaviour(url, header)
             if now_behaves is not behaviour:
                 behaviour, asked_anew = now_behaves, self._clock.now()
+
+
+class FakeConfigTable:
+    """SyncedStore over one item."""
+
+    def __init__(self, found: Standing | None = None) -> None:
+        self.found = found or Standing()
+
+    def standing(self) -> Standing:
+        return self.found
+
+    def write_standing(self, config: FleetConfig, *, seen_revision: int, synced: Synced | None) -> Standing:
+        if seen_revision != self.found.revision:
+            raise ConflictError(f"no longer at revision {seen_revision}")
+        self.found = Standing(seen_revision + 1, config.canonical(), config.digest(), synced)
+        return self.found
+
+
+class FakeConfigPointer:
+    """A parameter. `on_write` happens after each write, as what somebody else does."""
+
+    def __init__(self, value: str | None = None) -> None:
+        self.value = value
+        self.writes = 0
+        self.on_write: Callable[[], object] = lambda: None
+
+    def read_pointer(self) -> str | None:
+        return self.value
+
+    def write_pointer(self, version: ConfigVersion) -> None:
+        self.value = pointer_text(version)
+        self.writes += 1
+        self.on_write()
+
+
+class FakeConfigBucket:
+    """`texts`: Region -> key -> text. `earlier`: what the objects of this Region were before. Here is us-east-1."""
+
+    def __init__(self, texts: dict[str, dict[str, str]], region: str = "us-east-1") -> None:
+        self.texts = texts
+        self.earlier: list[str] = []
+        self._region = region
+
+    def put_version(self, version: ConfigVersion, text: str) -> bool:
+        there = self.texts.setdefault(self._region, {})
+        if version.key in there and sha256(there[version.key]) != version.sha256:
+            raise CorruptStateError(f"{version.key} is another text")
+        is_new = version.key not in there
+        there.setdefault(version.key, text)
+        return is_new
+
+    def read_version(self, version: ConfigVersion, region: str | None = None) -> str:
+        there = self.texts.get(region or self._region, {})
+        if version.key not in there:
+            raise InvalidInputError(f"the text of {version} is not there")
+        return there[version.key]
+
+    def versions(self, version: int) -> Sequence[ConfigVersion]:
+        return [each for each in self.newest(1_000_000) if each.version == version]
+
+    def newest(self, most: int) -> Sequence[ConfigVersion]:
+        found = [version for key in self.texts.get(self._region, {}) if (version := version_of(key))]
+        return sorted(found, key=lambda each: each.version, reverse=True)[:most]
+
+    def restore_version(self, version: ConfigVersion) -> bool:
+        good = [text for text in self.earlier if sha256(text) == version.sha256]
+        if good:
+            self.texts.setdefault(self._region, {})[version.key] = good[0]
+        return bool(good)
+
+
+class FakeModelStates:
+    """ModelStates over a dictionary."""
+
+    def __init__(self, *records: ModelRecord) -> None:
+        self.records = {(record.model, record.version): record for record in records}
+
+    def read_model(self, model: str, version: str | None) -> ModelRecord | None:
+        return self.records.get((model, version))
+
+    def models(self) -> Sequence[ModelRecord]:
+        return list(self.records.values())
+
+    def write_model(self, record: ModelRecord) -> ModelRecord:
+        written = replace(record, revision=record.revision + 1)
+        self.records[record.model, record.version] = written
+        return written

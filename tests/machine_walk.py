@@ -37,11 +37,14 @@ class Walk:
     visited: list[str] = field(default_factory=list)
     error: str = ""
     cause: str = ""
+    item: Any = None
 
     def run(self, given: dict[str, Any]) -> dict[str, Any]:
         """From StartAt to its end. `error` and `cause` are those of a Fail; the state as it was then is answered."""
-        document = documents.machine(self.machine)
-        name, data = document["StartAt"], given
+        return self._walk(documents.machine(self.machine), given)
+
+    def _walk(self, document: documents.Document, data: dict[str, Any]) -> dict[str, Any]:
+        name = document["StartAt"]
         for _ in range(MOST_STATES):
             self.visited.append(name)
             state = document["States"][name]
@@ -58,11 +61,24 @@ class Walk:
                     self.wait(state["Seconds"] if "Seconds" in state else _read(data, state["SecondsPath"]))
                 case "Pass":
                     data = _put(data, state.get("ResultPath", "$"), self._made(state["Parameters"], data))
+                case "Map":
+                    data = _put(
+                        data, state["ResultPath"], [self._item(state, data, item) for item in self._items(state, data)]
+                    )
                 case "Task":
                     name, data = self._task(name, state, data)
                     continue
             name = state["Next"]
         raise AssertionError(f"{self.machine} does not come to an end: {self.visited[-20:]}")
+
+    def _items(self, state: documents.Document, data: dict[str, Any]) -> list[Any]:
+        found: list[Any] = _read(data, state["ItemsPath"])
+        return found
+
+    def _item(self, state: documents.Document, data: dict[str, Any], item: Any) -> dict[str, Any]:
+        """One item's way; the items go one after the other."""
+        self.item = item
+        return self._walk(state["ItemProcessor"], self._made(state["ItemSelector"], data))
 
     def _task(self, name: str, state: documents.Document, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         event = self._made(state["Parameters"], data) if "Parameters" in state else data
@@ -88,8 +104,9 @@ class Walk:
     def _made(self, parameters: Mapping[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         found = {}
         for key, value in parameters.items():
-            if value == "$$.Execution.Id":
-                found[key.removesuffix(".$")] = self.execution_arn
+            if value in ("$$.Execution.Id", "$$.Map.Item.Value", "$$.State.RetryCount"):
+                context = {"$$.Execution.Id": self.execution_arn, "$$.Map.Item.Value": self.item}
+                found[key.removesuffix(".$")] = context.get(value, 0)
             elif key.endswith(".$"):
                 found[key.removesuffix(".$")] = _read(data, value)
             else:

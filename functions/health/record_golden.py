@@ -6,6 +6,7 @@ Nothing is written unless the replicas agree, with each other and with themselve
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,7 +33,10 @@ class RecordInput(BaseModel):
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer for which model and version how many were recorded. Raises NoGoldenAnswerError with who differs."""
+    """Answer for which model and version how many were recorded, and the answers, as `standfast.json` takes them.
+
+    Raises NoGoldenAnswerError with who differs.
+    """
     asked = parse_input(RecordInput, event, "the input")
     table = bootstrap.cluster_table()
     view = table.view()
@@ -44,7 +48,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     now = bootstrap.clock().now()
     table.write_golden(GoldenAnswers(model.name, model.version, agreed, asked.cluster_id, asked.reason, now))
     sure = sum(each.is_sure for each in agreed)
-    return {"model": model.name, "version": model.version, "recorded": len(agreed), "sure": sure}
+    answered = [asdict(each) for each in agreed]
+    return {"model": model.name, "version": model.version, "recorded": len(agreed), "sure": sure, "golden": answered}
 
 
 async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> dict[str, dict[str, list[EndpointProbe]]]:

@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import AccessDeniedError, JsonRESTError
@@ -23,7 +24,7 @@ from moto.core.utils import get_service_model
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
-from sandbox.aws import auto_scaling, global_tables
+from sandbox.aws import auto_scaling, bucket_policies, global_tables
 from sandbox.aws.faults import Faults
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
@@ -45,6 +46,12 @@ _S3_ACTIONS: Final = {
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
     "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListParts": "ListMultipartUploadParts",
+    **dict.fromkeys(
+        ("CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"), "PutObject"
+    ),
 }
 # A transaction needs the permissions of what it does (DynamoDB guide, IAM with transactions).
 _IN_TRANSACTION: Final = {
@@ -183,7 +190,8 @@ class Authorizer:
 
     def check(self, caller: Caller, action: str, resource: str, context: Mapping[str, str]) -> str | None:
         """None when the role may, else the sentence that AWS answers; the denial is remembered."""
-        if is_allowed(role_documents(caller.account, caller.role), action, resource, context):
+        denied = action.startswith("s3:") and bucket_policies.denies(caller.account, action, resource, context)
+        if not denied and is_allowed(role_documents(caller.account, caller.role), action, resource, context):
             return None
         with self._lock:
             self._denials.append(Denial(caller.role, action, resource, time.time()))
@@ -212,7 +220,11 @@ class Authorizer:
                 _refuse(request, service, action, said)
         first, _ = needed[0]
         self._faults.meet(
-            caller.role, service, request, lambda: _refuse(request, service, first, "explicitly denied by a fault")
+            caller.role,
+            region,
+            service,
+            request,
+            lambda: _refuse(request, service, first, "explicitly denied by a fault"),
         )
         if kind := _wait(service, operation, request):
             self._injector.sleep(kind, caller=caller.role, detail=operation, region=region)
@@ -257,7 +269,13 @@ def _wait(service: str, operation: str, request: Any) -> str | None:
 def _needs(request: Any, service: str, operation: str, caller: Caller) -> list[tuple[str, str]]:
     """Each action on each resource that the request needs."""
     if service == "s3":
-        return [(f"s3:{_S3_ACTIONS.get(operation, operation)}", _s3_resource(request))]
+        action = _S3_ACTIONS.get(operation, operation)
+        if action == "GetObject" and "versionId" in parse_qs(urlsplit(request.uri).query):
+            action = "GetObjectVersion"
+        needed = [(f"s3:{action}", _s3_resource(request))]
+        if source := request.headers.get("x-amz-copy-source"):
+            needed.append(("s3:GetObject", f"arn:aws:s3:::{unquote(source).lstrip('/').partition('?')[0]}"))
+        return needed
     action = f"{service}:{'InvokeFunction' if (service, operation) == ('lambda', 'Invoke') else operation}"
     if _NO_RESOURCE_TYPE.fullmatch(action):
         return [(action, "*")]

@@ -24,6 +24,8 @@ from moto.ssm.models import Parameter, ssm_backends
 from sandbox.aws import (
     authorization,
     auto_scaling,
+    bucket_policies,
+    checksums,
     consumption,
     events,
     execution,
@@ -115,7 +117,9 @@ class Cloud:
             self.ticker = events.Ticker(self.regions, targets)
             told = events.put_execution_status(self.regions)
             for take_back in (
+                checksums.install(),
                 authorization.install(self._authorizer),
+                bucket_policies.install(),
                 faults.install(self.faults),
                 execution.install(self.environments),
                 statemachines.install(self.latency, told),

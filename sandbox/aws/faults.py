@@ -46,11 +46,15 @@ class FaultKind(StrEnum):
 
 @dataclass(slots=True)
 class Fault:
-    """Calls of roles whose name holds `role`: the next `count` of them, or all until it is taken away."""
+    """Calls of roles whose name holds `role`: the next `count` of them, or all until it is taken away.
+
+    `region`: those alone that go to this Region, whoever makes them; empty for all.
+    """
 
     role: str
     kind: FaultKind
     count: int | None = None
+    region: str = ""
     met: int = field(default=0, init=False)
 
 
@@ -67,9 +71,9 @@ class Faults:
         self._here = threading.local()
 
     @contextmanager
-    def injected(self, role: str, kind: FaultKind, count: int | None = None) -> Iterator[Fault]:
+    def injected(self, role: str, kind: FaultKind, count: int | None = None, *, region: str = "") -> Iterator[Fault]:
         """Put a fault in place, and take it away at the end. It says how often it was met."""
-        fault = Fault(role, kind, count)
+        fault = Fault(role, kind, count, region)
         with self._lock:
             self._faults.append(fault)
         try:
@@ -78,9 +82,9 @@ class Faults:
             with self._lock:
                 self._faults.remove(fault)
 
-    def meet(self, role: str, service: str, request: Any, refuse: Callable[[], None]) -> None:
-        """A role makes a call: nothing, or the fault that is due. `refuse` raises the service's own denial."""
-        fault = self._due(role)
+    def meet(self, role: str, region: str, service: str, request: Any, refuse: Callable[[], None]) -> None:
+        """A role makes a call to a Region: nothing, or the fault that is due. `refuse` raises the service's denial."""
+        fault = self._due(role, region)
         if fault is None:
             return
         match fault.kind:
@@ -95,10 +99,11 @@ class Faults:
             case FaultKind.RESPONSE_LOST:
                 self._here.cut = True
 
-    def _due(self, role: str) -> Fault | None:
+    def _due(self, role: str, region: str) -> Fault | None:
         with self._lock:
             for fault in self._faults:
-                if fault.role in role and (fault.count is None or fault.met < fault.count):
+                meant = fault.role in role and fault.region in ("", region)
+                if meant and (fault.count is None or fault.met < fault.count):
                     fault.met += 1
                     return fault
         return None

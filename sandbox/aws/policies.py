@@ -53,7 +53,17 @@ def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, str]) 
 
 def is_allowed(documents: Iterable[Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
     """Whether the policies allow the action: some statement does, and none denies."""
-    allowed = False
+    return _effects(documents, action, resource, context) == {"Allow"}
+
+
+def is_denied(documents: Iterable[Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Whether some statement denies the action."""
+    return "Deny" in _effects(documents, action, resource, context)
+
+
+def _effects(documents: Iterable[Any], action: str, resource: str, context: Mapping[str, str]) -> set[str]:
+    """The effects of all statements that speak of the action."""
+    found = set()
     for document in documents:
         for statement in _values(document["Statement"]):
             actions = _values(statement.get("Action", statement.get("NotAction", [])))
@@ -62,12 +72,9 @@ def is_allowed(documents: Iterable[Any], action: str, resource: str, context: Ma
                 continue
             if not any(_like(pattern, resource) for pattern in _values(statement.get("Resource", "*"))):
                 continue
-            if not _conditions_hold(statement.get("Condition", {}), context):
-                continue
-            if statement["Effect"] == "Deny":
-                return False
-            allowed = True
-    return allowed
+            if _conditions_hold(statement.get("Condition", {}), context):
+                found.add(str(statement["Effect"]))
+    return found
 
 
 @lru_cache(maxsize=1024)

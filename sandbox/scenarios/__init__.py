@@ -26,6 +26,8 @@ from sandbox.scenarios import (
     busy_not_dead,
     cascade,
     cluster_failover,
+    config_bad,
+    config_drift,
     controller_dies,
     engine_wedged,
     failover_fault,
@@ -41,6 +43,9 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
+    region_unreachable,
+    replica_corrupt,
+    replicate_model,
     restart_fragile,
     split_brain,
     standby_also_down,
@@ -77,6 +82,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         split_brain,
         flapping,
         observe_mode,
+        config_drift,
+        config_bad,
+        replicate_model,
+        replica_corrupt,
+        region_unreachable,
     )
 }
 TOUR: Final = "tour"

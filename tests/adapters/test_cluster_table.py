@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 
 from standfast.aws.calls import config
 from standfast.aws.cluster_table import ClusterTable
+from standfast.aws.config_table import ConfigTable
 from standfast.capacity import Load, Reading
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.errors import (
@@ -27,7 +28,7 @@ from standfast.errors import (
     UnavailableError,
     UnknownScopeError,
 )
-from standfast.fleet import Role
+from standfast.fleet import FleetConfig, Role
 from standfast.golden import Golden
 from standfast.golden_store import GoldenAnswers
 from standfast.health import Verdict
@@ -205,24 +206,13 @@ def test_no_desired_state_of_an_unknown_scope_is_written(table: ClusterTable) ->
 # Configuration and switch
 
 
-def test_a_configuration_gets_its_version_from_the_table(table: ClusterTable) -> None:
-    assert table.write_config(fleet(), seen_version=0).version == 1
-    later = fleet(failover={"drain_seconds": 5})
-    assert table.write_config(later, seen_version=1).version == 2
-    assert table.read_config().config == later
-    assert table.read_config().version == 2
-
-
-@pytest.mark.parametrize("seen", [0, 2, 7])
-def test_a_configuration_that_somebody_else_wrote_is_not_replaced(table: ClusterTable, seen: int) -> None:
-    table.write_config(fleet(), seen_version=0)
-    with pytest.raises(ConflictError, match=f"no longer at version {seen}"):
-        table.write_config(fleet(failover={"drain_seconds": 5}), seen_version=seen)
-    assert table.read_config().config == fleet()
+def apply(table: ClusterTable, config: FleetConfig | None = None) -> None:
+    """Put a configuration in force."""
+    ConfigTable(TABLE, SCOPE, table._client).write_standing(config or fleet(), seen_revision=0, synced=None)
 
 
 def test_no_configuration_is_an_unknown_scope(table: ClusterTable) -> None:
-    with pytest.raises(UnknownScopeError, match="invoke the apply-config function"):
+    with pytest.raises(UnknownScopeError, match="start sync-config"):
         table.read_config()
 
 
@@ -235,7 +225,7 @@ def checked(at: float, verdict: Verdict = Verdict.HEALTHY) -> Checked:
 
 def ready(table: ClusterTable) -> ClusterTable:
     table.create(record())
-    table.write_config(fleet(), seen_version=0)
+    apply(table)
     return table
 
 
@@ -487,7 +477,7 @@ def test_a_configuration_of_an_earlier_release_is_read_with_todays_defaults(tabl
     document = json.loads(fleet().canonical())
     del document["objectives"]["between_tokens_seconds"]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    table.write_config(fleet(), seen_version=0)
+    apply(table)
     put_attribute(client, "CONFIG", "document", {"S": text})
     with pytest.raises(CorruptStateError):
         table.read_config()
@@ -516,7 +506,7 @@ def test_a_first_record_may_hold_a_planned_move(table: ClusterTable) -> None:
 
 def test_a_load_is_read_back_and_an_older_one_replaces_nothing(table: ClusterTable) -> None:
     table.create(record())
-    table.write_config(fleet(), seen_version=0)
+    apply(table)
     measured = Load(ACTIVE, NOW, Reading(4, 12, 3, 0.25, 4711.0, 4), (15, 9), 80.5, 4, 20.25)
     table.write_load(measured)
     table.write_load(replace(measured, measured_at=NOW - 30, running=()))
@@ -561,7 +551,7 @@ def test_a_thousand_nodes_at_fault_fit_an_item_however_much_is_said_of_each(tabl
     )
     checks = tuple(Check(name, Verdict.UNHEALTHY, "all of them") for name in CheckName)
     table.create(record())
-    table.write_config(fleet(), seen_version=0)
+    apply(table)
     table.write_checks(Checked(ACTIVE, Verdict.UNHEALTHY, "", checks, NOW), NodeHealth(ACTIVE, NOW, nodes))
     found = table.view().nodes[ACTIVE]
     assert len(found.nodes) == 1_000
@@ -572,7 +562,7 @@ def test_a_thousand_nodes_at_fault_fit_an_item_however_much_is_said_of_each(tabl
 def test_of_a_few_nodes_all_is_kept_that_is_said(table: ClusterTable) -> None:
     checks = tuple(Check(name, Verdict.UNHEALTHY, "all of them") for name in CheckName)
     table.create(record())
-    table.write_config(fleet(), seen_version=0)
+    apply(table)
     node = NodeFinding("i-1", Verdict.UNHEALTHY, "x" * 2_000)
     table.write_checks(Checked(ACTIVE, Verdict.UNHEALTHY, "", checks, NOW), NodeHealth(ACTIVE, NOW, (node,) * 8))
     assert table.view().nodes[ACTIVE].nodes[0].reason == "x" * 2_000

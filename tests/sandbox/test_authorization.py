@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sandbox.aws.policies import is_allowed
@@ -72,6 +74,56 @@ def test_what_is_not_allowed_is_denied_by_name(bench: Bench, uses: str, event: s
     assert (denial.role, denial.action, denial.resource) == ("uses-role", action, resource)
     bench.cloud.forgive("uses-role")
     assert not bench.cloud.denials()
+
+
+USES_A_BUCKET = """
+import boto3
+
+def handler(event, context):
+    s3 = boto3.client("s3")
+    try:
+        if event.get("version"):
+            return s3.get_object(Bucket=event["bucket"], Key="x", VersionId=event["version"])["Body"].read().decode()
+        return s3.get_object(Bucket=event["bucket"], Key="x")["Body"].read().decode()
+    except Exception as error:
+        return str(error)
+"""
+WITHOUT_TLS: dict[str, object] = {"Bool": {"aws:SecureTransport": "false"}}
+WITH_TLS: dict[str, object] = {"Bool": {"aws:SecureTransport": "true"}}
+
+
+def bucket_with(bench: Bench, name: str, condition: dict[str, object]) -> str:
+    """A bucket whose policy denies all under the condition. Answers the version of its one object."""
+    s3 = bench.cloud.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    arns = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": arns, "Condition": condition}
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    return str(s3.put_object(Bucket=name, Key="x", Body=b"in it")["VersionId"])
+
+
+def test_a_bucket_policy_denies_what_it_says_and_no_more(bench: Bench) -> None:
+    bucket_with(bench, "for-tls", WITHOUT_TLS)
+    bucket_with(bench, "for-nobody", WITH_TLS)
+    bench.function(
+        "reads", USES_A_BUCKET, {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::for-*/*"}
+    )
+    assert bench.invoke("reads", {"bucket": "for-tls"}) == (None, "in it")
+    assert "AccessDenied" in str(bench.invoke("reads", {"bucket": "for-nobody"}))
+    (denial,) = bench.cloud.denials()
+    assert denial.resource == "arn:aws:s3:::for-nobody/x"
+    bench.cloud.forgive("reads-role")
+
+
+def test_an_earlier_version_of_an_object_is_a_permission_of_its_own(bench: Bench) -> None:
+    version = bucket_with(bench, "for-versions", WITHOUT_TLS)
+    bench.function(
+        "reads-now", USES_A_BUCKET, {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::for-*/*"}
+    )
+    assert "AccessDenied" in str(bench.invoke("reads-now", {"bucket": "for-versions", "version": version}))
+    assert {denial.action for denial in bench.cloud.denials()} == {"s3:GetObjectVersion"}
+    bench.cloud.forgive("reads-now-role")
 
 
 def _document(**statement: object) -> dict[str, object]:

@@ -63,3 +63,12 @@ def test_other_roles_meet_no_fault(bench: Bench, writes: str) -> None:
     with bench.cloud.faults.injected("another-role", FaultKind.THROTTLE) as fault:
         assert bench.invoke(writes, "well") == (None, "written")
     assert fault.met == 0
+
+
+def test_a_fault_of_one_region_is_met_there_only(bench: Bench, writes: str) -> None:
+    with bench.cloud.faults.injected("writes-role", FaultKind.THROTTLE, region="us-west-2") as elsewhere:
+        assert bench.invoke(writes, "here") == (None, "written")
+    assert elsewhere.met == 0
+    with bench.cloud.faults.injected("writes-role", FaultKind.THROTTLE, region=bench.cloud.regions[0]) as here:
+        assert bench.invoke(writes, "there")[1] != "written"
+    assert here.met == 1

@@ -97,6 +97,7 @@ MESSAGE = {"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/q", "Me
 BUSES = f"arn:aws:events:{PLACE}:event-bus"
 ONE_GROUP = {"TargetGroupArn": GROUP}
 TARGETS = {**ONE_GROUP, "Targets": [{"Id": "i"}]}
+UPLOAD = {"Bucket": "b", "Key": "k", "UploadId": "u"}
 ENTRY = {"Source": "s", "DetailType": "d", "Detail": "{}"}
 
 
@@ -127,6 +128,11 @@ ENTRY = {"Source": "s", "DetailType": "d", "Detail": "{}"}
         ("logs", "delete_log_group", {"logGroupName": "g"}, "logs:DeleteLogGroup", f"arn:aws:logs:{PLACE}:log-group:g"),
         ("s3", "get_object", {"Bucket": "b", "Key": "k/l"}, "s3:GetObject", "arn:aws:s3:::b/k/l"),
         ("s3", "list_objects_v2", {"Bucket": "b"}, "s3:ListBucket", "arn:aws:s3:::b"),
+        ("s3", "list_multipart_uploads", {"Bucket": "b"}, "s3:ListBucketMultipartUploads", "arn:aws:s3:::b"),
+        ("s3", "list_parts", UPLOAD, "s3:ListMultipartUploadParts", "arn:aws:s3:::b/k"),
+        ("s3", "abort_multipart_upload", UPLOAD, "s3:AbortMultipartUpload", "arn:aws:s3:::b/k"),
+        ("s3", "complete_multipart_upload", UPLOAD, "s3:PutObject", "arn:aws:s3:::b/k"),
+        ("s3", "create_multipart_upload", {"Bucket": "b", "Key": "k"}, "s3:PutObject", "arn:aws:s3:::b/k"),
         ("kms", "generate_data_key", {"KeyId": "alias/k"}, "kms:GenerateDataKey", f"arn:aws:kms:{PLACE}:alias/k"),
     ],
 )  # fmt: skip
@@ -144,6 +150,22 @@ def test_events_need_permission_for_each_bus(house: House) -> None:
     house.allow("events:PutEvents", BUSES + "/default")
     house.call("events", "put_events", Entries=[ENTRY, {**ENTRY, "EventBusName": "other"}])
     assert [denial.resource for denial in house.denials()] == [BUSES + "/other"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"), [("copy_object", {}), ("upload_part_copy", {"UploadId": "u", "PartNumber": 1})]
+)
+def test_a_copy_needs_to_write_there_and_to_read_what_it_copies(
+    house: House, operation: str, more: dict[str, Any]
+) -> None:
+    copy = {"Bucket": "b", "Key": "k", "CopySource": {"Bucket": "other", "Key": "a b/é"}, **more}
+    house.allow("s3:PutObject", "arn:aws:s3:::b/k")
+    assert house.call("s3", operation, **copy) == "AccessDenied"
+    assert [(denial.action, denial.resource) for denial in house.denials()] == [
+        ("s3:GetObject", "arn:aws:s3:::other/a b/é")
+    ]
+    house.allow(["s3:PutObject", "s3:GetObject"], "*")
+    assert house.call("s3", operation, **copy) != "AccessDenied"
 
 
 @pytest.mark.parametrize(

@@ -123,12 +123,17 @@ def target(value: object) -> str:
     return ""
 
 
+def inner_graphs(state: Document) -> list[Document]:
+    """What runs inside a state: the branches of a Parallel, the processor of a Map."""
+    return [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
+
+
 def states_with_branches(name: str) -> list[tuple[str, Document]]:
-    """(name, state) of all states of a machine, those within branches too."""
+    """(name, state) of all states of a machine, those within branches and Maps too."""
     found: list[tuple[str, Document]] = []
     left = [machine(name)["States"]]
     while left:
         for state_name, state in left.pop().items():
             found.append((state_name, state))
-            left += [branch["States"] for branch in state.get("Branches", [])]
+            left += [inner["States"] for inner in inner_graphs(state)]
     return found

@@ -38,7 +38,13 @@ PROBING = {
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
 
 
-COMES_ONCE = {"BeginRecoveriesFunction", "HandleAlarmFunction", "HandlePlannedEventFunction", "ReconcileFunction"}
+COMES_ONCE = {
+    "BeginRecoveriesFunction",
+    "HandleAlarmFunction",
+    "HandlePlannedEventFunction",
+    "ReconcileFunction",
+    "RepairModelsFunction",
+}
 
 
 def module_of(function: Document) -> str:
@@ -116,9 +122,11 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",
+        "FindConfigDriftFunction",
         "HandleAlarmFunction",
         "HandlePlannedEventFunction",
         "ReconcileFunction",
+        "RepairModelsFunction",
         "WatchEndpointsFunction",
         "WatchRegionsFunction",
     }

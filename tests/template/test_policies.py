@@ -14,8 +14,10 @@ from policy_sentry.querying.actions import get_action_data
 from policy_sentry.querying.all import get_all_actions
 
 from standfast.aws.cluster_table import ClusterTable
+from standfast.aws.config_table import ConfigTable
 from standfast.aws.fault_table import FaultTable
 from standfast.aws.incident_table import IncidentTable
+from standfast.aws.model_table import ModelTable
 from standfast.aws.question_table import QuestionTable
 from standfast.aws.recovery_table import RecoveryTable
 from standfast.aws.region_table import RegionTable
@@ -42,8 +44,12 @@ TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ClusterTable that it calls, itself or through standfast.lease (take: read, grant),
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
     # .reconcile and .overload.
-    "configuration.apply_config": {"read_config", "read", "write_config", "create"},
+    "configuration.adopt_version": {"read", "create"},
+    "configuration.apply_config": {"read", "create"},
+    "configuration.find_config_drift": {"outcome", "record"},
+    "configuration.judge_config": {"read"},
     "configuration.set_switch": {"read_config"},
+    "configuration.verify_adoption": {"read_config"},
     "failover.announce": {"view", "outcome", "record"},
     "failover.check_drain": {"view"},
     "failover.give_up": {"view", "read", "read_config", "write_desired", "release", "outcome", "record"},
@@ -81,11 +87,22 @@ TABLE_METHODS: dict[str, set[str]] = {
     "recovery.take_charge": {"read_config"},
     "recovery.take_out": {"read_config"},
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
+    "replication.plan_replication": {"read_config"},
+    "replication.verify_model": {"read_golden", "write_golden"},
     "traffic_shift.abort_shift": {"view", "read", "write_desired"},
     "traffic_shift.judge_pause": {"view"},
     "traffic_shift.judge_stage": {"view"},
     "traffic_shift.plan_shift": {"view"},
     "traffic_shift.shift_stage": {"view", "read", "write_desired"},
+}
+CONFIG_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of ConfigTable, which is the state table too; .config_judging and .point read standing.
+    "configuration.adopt_version": {"standing", "write_standing"},
+    "configuration.apply_config": {"standing", "write_standing"},
+    "configuration.find_config_drift": {"standing"},
+    "configuration.judge_config": {"standing"},
+    "configuration.plan_sync": {"standing"},
+    "configuration.verify_adoption": {"standing"},
 }
 RECOVERY_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RecoveryTable, which is the state table too.
@@ -117,6 +134,17 @@ INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     "recovery.apply_remedy": {"open_incidents", "closed_incidents", "amend_incident"},
     "recovery.give_up_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
 }
+MODEL_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of ModelTable, which is the state table too; .config_judging reads one, .pulling notes the
+    # plan and what came of it.
+    "configuration.adopt_version": {"read_model"},
+    "configuration.judge_config": {"read_model"},
+    "configuration.verify_adoption": {"models", "write_model"},
+    "replication.plan_pull": {"read_model", "write_model"},
+    "replication.repair_models": {"models"},
+    "replication.verify_model": {"read_model", "write_model"},
+    "replication.write_manifest": {"read_model", "write_model"},
+}
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of QuestionTable, which is the state table too.
     "traffic_shift.ask_person": {"write_question"},
@@ -125,6 +153,8 @@ QUESTION_TABLE_METHODS: dict[str, set[str]] = {
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
+    "configuration.find_config_drift": {"glance_at_brake"},
+    "configuration.plan_sync": {"read_turn", "take_turn"},
     "configuration.set_switch": {"read_brake", "write_switch"},
     "failover.announce": {"sights", "glance_at_brake"},
     "failover.give_up": {"sights", "glance_at_brake"},
@@ -149,7 +179,26 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
 }
 OTHER_ACTIONS: dict[str, set[str]] = {
     # Handler -> what it asks of AWS beside the table, by the adapter that asks.
+    "configuration.adopt_version": {"s3:GetObject", "s3:ListBucket"},
+    "configuration.ask_region": {"states:StartExecution"},
+    "configuration.check_region": {"states:DescribeExecution"},
+    "configuration.conclude_sync": {"events:PutEvents", "sns:Publish"},
+    "configuration.find_config_drift": {
+        "events:PutEvents",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:PutObject",
+        "sns:Publish",
+        "ssm:GetParameter",
+        "states:DescribeExecution",
+        "states:StartExecution",
+    },
+    "configuration.judge_config": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "configuration.plan_sync": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "configuration.set_switch": {"sns:Publish"},
+    "configuration.verify_adoption": {"s3:GetObject", "s3:ListBucket", "ssm:GetParameter", "ssm:PutParameter"},
     "failover.announce": {"sns:Publish", "events:PutEvents"},
     "failover.give_up": {"sns:Publish", "events:PutEvents"},
     "failover.handle_planned_event": {
@@ -208,6 +257,38 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "recovery.start_recovery": {"states:DescribeExecution", "states:StartExecution"},
     "recovery.take_charge": {"states:DescribeExecution"},
     "recovery.take_out": {"elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetHealth"},
+    "replication.check_pull": {"s3:GetObject", "s3:ListBucket", "states:DescribeExecution"},
+    "replication.conclude_replication": {"events:PutEvents", "sns:Publish"},
+    "replication.copy_objects": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    },
+    "replication.hash_objects": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    },
+    "replication.list_model": {"s3:ListBucket", "s3:PutObject"},
+    "replication.plan_pull": {
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:PutObject",
+    },
+    "replication.plan_replication": {"s3:GetObject", "s3:ListBucket", "sns:Publish"},
+    "replication.repair_models": {"states:StartExecution"},
+    "replication.start_pull": {"s3:GetObject", "s3:ListBucket", "states:StartExecution"},
+    "replication.start_replication": {"states:StartExecution"},
+    "replication.verify_model": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "replication.write_manifest": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
 }
 PROBING = {
     "failover.check_drain",
@@ -231,7 +312,7 @@ KEY_STATEMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a policy, with the resource that it belongs to. Single values are lists."""
+    """One statement that permits, with the resource that it belongs to. Single values are lists."""
 
     owner: str
     kind: str
@@ -285,6 +366,7 @@ def statements() -> list[Statement]:
         for owner, resource in template["Resources"].items()
         for policy in policies(resource.get("Properties", {}))
         for statement in branches(policy["Statement"])
+        if statement["Effect"] == "Allow"
     ]
 
 
@@ -413,8 +495,10 @@ def public(table: type) -> set[str]:
 
 TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (ClusterTable, TABLE_METHODS),
+    (ConfigTable, CONFIG_TABLE_METHODS),
     (FaultTable, FAULT_TABLE_METHODS),
     (IncidentTable, INCIDENT_TABLE_METHODS),
+    (ModelTable, MODEL_TABLE_METHODS),
     (QuestionTable, QUESTION_TABLE_METHODS),
     (RecoveryTable, RECOVERY_TABLE_METHODS),
     (RegionTable, REGION_TABLE_METHODS),
@@ -535,3 +619,70 @@ def test_a_remedy_is_sent_by_one_function_and_by_documents_of_ours_to_nodes_of_o
 def test_targets_and_instances_are_those_of_clusters_only(action: str, key: str) -> None:
     found = [each for name in FUNCTIONS for each in own_statements(name) if action in each["Action"]]
     assert [each["Condition"] for each in found] == [{"StringLike": {key: ["*"]}}]
+
+
+CONFIGS = "arn:${AWS::Partition}:s3:::${FleetName}-config-${AWS::AccountId}-*"
+"""The configuration buckets of all Regions, which belong to other stacks."""
+ELSEWHERE = {
+    # What a role may do in other Regions. Nothing of it writes there.
+    "AskRegionFunction": {"states:StartExecution"},
+    "CheckRegionFunction": {"states:DescribeExecution"},
+    "JudgeConfigFunction": {"s3:GetObject", "s3:ListBucket"},
+}
+
+
+def test_a_configuration_is_written_by_its_own_region_only() -> None:
+    reaching = {
+        name: {
+            action
+            for statement in own_statements(name)
+            for resource in as_list(statement["Resource"])
+            if CONFIGS in str(resource) or ":states:*:" in str(resource)
+            for action in statement["Action"]
+        }
+        for name in FUNCTIONS
+        if FUNCTIONS[name]["Handler"].startswith("configuration.")
+    }
+    assert {name: actions for name, actions in reaching.items() if actions} == ELSEWHERE
+
+
+def test_what_is_asked_of_another_region_is_that_it_adopts_and_no_more() -> None:
+    for name in ("AskRegionFunction", "CheckRegionFunction"):
+        (resource,) = [each["Resource"]["Fn::Sub"] for each in own_statements(name)]
+        assert resource.removesuffix(":*").endswith(":${FleetName}-adopt-config")
+
+
+MODELS = "arn:${AWS::Partition}:s3:::${FleetName}-models-${AWS::AccountId}-*"
+"""The model buckets of all Regions, which belong to other stacks."""
+BUCKETS = ("ConfigBucket", "ModelBucket")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_into_its_own_regions_buckets_only_and_reads_those_of_this_fleet_only(name: str) -> None:
+    for statement in own_statements(name):
+        for resource in as_list(statement["Resource"]) if statement["Action"][0].startswith("s3:") else []:
+            where = resource.get("Fn::Sub", resource) if isinstance(resource, dict) else resource
+            here = target(resource) in BUCKETS or str(where).startswith(tuple(f"${{{each}.Arn}}/" for each in BUCKETS))
+            assert here or str(where).startswith((MODELS, CONFIGS))
+            if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
+                assert here, f"{name} writes into another Region's bucket"
+
+
+def test_no_function_may_delete_an_object_or_touch_a_bucket() -> None:
+    given = {action for name in FUNCTIONS for statement in own_statements(name) for action in statement["Action"]}
+    assert not {action for action in given if action.startswith(("s3:Delete", "s3:PutBucket", "s3:CreateBucket"))}
+
+
+def test_whatever_is_refused_is_refused_to_everybody() -> None:
+    """The one Deny: nothing reaches the buckets but over TLS."""
+    denied = [
+        (owner, statement)
+        for owner, resource in documents.expanded()["Resources"].items()
+        for policy in policies(resource.get("Properties", {}))
+        for statement in branches(policy["Statement"])
+        if statement["Effect"] == "Deny"
+    ]
+    assert [owner for owner, _ in denied] == ["ConfigBucketPolicy", "ModelBucketPolicy"]
+    for _, statement in denied:
+        assert statement["Principal"] == "*"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

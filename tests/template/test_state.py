@@ -17,6 +17,7 @@ NAMES = {
     "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
     "AWS::Scheduler::Schedule": "Name",
@@ -30,7 +31,7 @@ def resource(logical_id: str) -> Document:
     return found
 
 
-@pytest.mark.parametrize("logical_id", ["ClusterTable", "Key"])
+@pytest.mark.parametrize("logical_id", ["ClusterTable", "ConfigBucket", "Key", "ModelBucket"])
 def test_state_and_its_key_outlive_the_stack(logical_id: str) -> None:
     assert resource(logical_id)["DeletionPolicy"] == "Retain"
     assert resource(logical_id)["UpdateReplacePolicy"] == "Retain"
@@ -40,6 +41,44 @@ def test_state_can_be_put_back_to_any_second() -> None:
     assert resource("ClusterTable")["Properties"]["PointInTimeRecoverySpecification"] == {
         "PointInTimeRecoveryEnabled": True
     }
+
+
+def test_configurations_are_versioned_encrypted_and_reached_by_tls_only() -> None:
+    properties = resource("ConfigBucket")["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert target(encryption["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]) == "Key"
+    assert encryption["BucketKeyEnabled"] is True
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert "LifecycleConfiguration" not in properties  # any version may be gone back to
+    (statement,) = resource("ConfigBucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_longest_name_of_a_bucket_is_one_that_s3_takes() -> None:
+    pattern = documents.source()["Parameters"]["FleetName"]["AllowedPattern"]
+    assert re.fullmatch(pattern, "a" * 28)
+    assert not re.fullmatch(pattern, "a" * 29)
+    assert len("a" * 28 + "-config-" + "1" * 12 + "-ap-southeast-2") <= 63
+
+
+def test_models_are_versioned_encrypted_and_nobodys_but_the_accounts() -> None:
+    properties = resource("ModelBucket")["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert target(encryption["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]) == "Key"
+    assert encryption["BucketKeyEnabled"] is True
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+def test_a_model_is_never_deleted_by_the_clock_but_what_was_left_behind_is() -> None:
+    rules = {rule["Id"]: rule for rule in resource("ModelBucket")["Properties"]["LifecycleConfiguration"]["Rules"]}
+    assert rules["uploads-that-were-cut-off"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    expiring = [rule for rule in rules.values() if "ExpirationInDays" in rule]
+    assert [rule["Prefix"] for rule in expiring] == ["work/"]
 
 
 def test_the_key_is_rotated() -> None:

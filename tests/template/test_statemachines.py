@@ -12,8 +12,10 @@ from pydantic import BaseModel
 
 from standfast import errors
 from standfast.assessing import AssessInput
+from standfast.config_sync import AdoptInput, SyncInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
+from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
 from standfast.shifting import ShiftInput
 from standfast.steps import MOST_SECONDS, ExecutionInput
 from tests.template import documents
@@ -59,6 +61,7 @@ RAISED_BY = {
         "ApplyRemedy",
         "Readmit",
     },
+    "ModelDamagedError": {"ListModel", "HashObjects", "WriteManifest", "CopyObjects", "VerifyModel"},
     "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
     "NoHeadroomError": {"SelectStandby"},
     "NoStandbyProvenError": {"SelectStandby"},
@@ -87,7 +90,9 @@ RETRY = [
 """The one standard block for what may succeed when tried again. Every step may be repeated."""
 
 ANY = frozenset(OURS - set(RAISED_BY)) | AWS
+ONE_REGION = "It ends this Region's branch, named as failed; the execution then fails with what became of each Region."
 NO_EVIDENCE = "Missing evidence makes checks unknown, which is told; it fails no assessment and moves nothing."
+WITH_DAMAGE = ANY | {"ModelDamagedError"}
 RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     # (state, next) -> the errors from which an execution may still end as a success, and why it may.
     ("VerifyServing", "ProbeStandbys"): (
@@ -102,6 +107,8 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("CollectNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("ReadTraffic", "TrafficUnknown"): (ANY, NO_EVIDENCE),
+    ("AskRegion", "RegionFailed"): (ANY, ONE_REGION),
+    ("CheckRegion", "RegionFailed"): (ANY, ONE_REGION),
     ("AskPerson", "NobodyAnswered"): (
         frozenset({"States.Timeout"}),
         "No answer in time is an answer: no. The branch ends with it, and the shift is given up.",
@@ -114,6 +121,16 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
         frozenset({"LeaseHeldError"}),
         "Somebody changes the scope rightly. That ends, and the nodes are looked at anew before the role changes.",
     ),
+    ("HashObjects", "BatchFailed"): (
+        WITH_DAMAGE,
+        "The batch's error is kept. WriteManifest reads it, and writes no manifest.",
+    ),
+    ("CopyObjects", "BatchFailed"): (
+        WITH_DAMAGE,
+        "The other batches go on. VerifyModel looks at every object itself, and fails with this error in its sentence.",
+    ),
+    ("StartPull", "RegionFailed"): (ANY, "The other Regions go on. ConcludeReplication names it, and all fails."),
+    ("CheckPull", "RegionFailed"): (ANY, "The other Regions go on. ConcludeReplication names it, and all fails."),
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
         "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
@@ -122,11 +139,11 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
 
 
 def graphs() -> dict[str, Document]:
-    """Name -> what has StartAt and States: each machine, and each branch of it as `machine/state/number`."""
+    """Name -> what has StartAt and States: each machine, and what runs inside a state as `machine/state/number`."""
     found = {machine: documents.machine(machine) for machine in MACHINES}
     for machine in MACHINES:
         for name, state in found[machine]["States"].items():
-            for number, branch in enumerate(state.get("Branches", [])):
+            for number, branch in enumerate(documents.inner_graphs(state)):
                 found[f"{machine}/{name}/{number}"] = branch
     return found
 
@@ -177,7 +194,19 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
     return found
 
 
-TIME_OUTS = {"assess": 240, "cluster_failover": 14400, "cluster_recovery": 9000, "traffic_shift": 12600}
+TIME_OUTS = {
+    "adopt_config": 180,
+    "assess": 240,
+    "cluster_failover": 14400,
+    "cluster_recovery": 9000,
+    "pull_model": 43200,
+    "register_model": 28800,
+    "replicate_model": 46800,
+    "sync_config": 900,
+    "traffic_shift": 12600,
+}
+LONG = {"HashObjects": 905, "CopyObjects": 905, "VerifyModel": 610, "WriteManifest": 310, "PlanPull": 310}
+"""Tasks that are at work on a model's bytes, or on each of its objects."""
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -196,7 +225,7 @@ def test_a_task_has_a_time_out_and_the_standard_retry(name: str, task: Document)
     if name == "AskPerson":
         assert task["TimeoutSecondsPath"] == "$.pause_seconds"  # it waits for a person
     else:
-        assert 0 < task["TimeoutSeconds"] <= 60, name
+        assert 0 < task["TimeoutSeconds"] <= LONG.get(name, 60), name
     assert task["Retry"] == RETRY
 
 
@@ -229,8 +258,7 @@ def test_what_is_caught_is_kept_beside_the_state(name: str, task: Document) -> N
 def test_an_error_that_few_steps_raise_is_raised_in_them() -> None:
     """The steps that RAISED_BY names exist, and so do the errors."""
     assert set(RAISED_BY) <= OURS
-    machines = ("cluster_failover", "traffic_shift", "cluster_recovery")
-    assert set().union(*RAISED_BY.values()) <= set().union(*(states(machine) for machine in machines))
+    assert set().union(*RAISED_BY.values()) <= set().union(*(states(graph) for graph in GRAPHS))
 
 
 @pytest.mark.parametrize("machine", GRAPHS)
@@ -313,10 +341,15 @@ def test_every_state_machine_is_in_the_template() -> None:
 
 
 INPUTS: dict[str, type[BaseModel]] = {
+    "adopt_config": AdoptInput,
+    "sync_config": SyncInput,
     "cluster_failover": ExecutionInput,
     "traffic_shift": ShiftInput,
     "cluster_recovery": RecoveryInput,
     "assess": AssessInput,
+    "register_model": RegisterInput,
+    "replicate_model": ReplicateInput,
+    "pull_model": PullInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 
@@ -354,6 +387,17 @@ def test_a_recovery_looks_at_the_nodes_anew_after_each_rung_and_before_the_role_
 def test_a_recovery_ends_by_its_own_deadline_before_it_times_out() -> None:
     longest = RecoveryRules.model_json_schema()["properties"]["deadline_seconds"]["maximum"]
     assert documents.machine("cluster_recovery")["TimeoutSeconds"] > longest + 960
+
+
+def test_a_replication_outlives_the_pulls_that_it_waits_for() -> None:
+    assert TIME_OUTS["pull_model"] < TIME_OUTS["replicate_model"]
+
+
+def test_a_region_that_fails_ends_as_the_others_do() -> None:
+    """Every error of a Region's way leads to a result, so that no Region stops the Map that the others are in."""
+    graph = states("replicate_model/ReplicateToRegions/0")
+    assert [name for name, state in graph.items() if state["Type"] in ("Succeed", "Fail")] == ["RegionEnded"]
+    assert {name for name, state in graph.items() if state["Type"] == "Task"} == {"StartPull", "CheckPull"}
 
 
 def test_a_failover_does_not_wait_for_the_recovery_that_it_starts() -> None:

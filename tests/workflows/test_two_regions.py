@@ -1,4 +1,4 @@
-"""A fleet of two Regions and a watcher: what is shared, what is not, and a Region that is cut off from the others."""
+"""A fleet of two Regions and a watcher: what is shared, what is not, one configuration for all, a Region cut off."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox import configuration, model_desk
+from sandbox.aws.faults import FaultKind
 from sandbox.aws.latency import Latencies
+from sandbox.control import ControlStack
+from sandbox.fleet.sharded import sharded_model
 from sandbox.plan import REGIONS, WATCHER, SandboxError
 from sandbox.region import SandboxRegion
 from sandbox.world import Sandbox
@@ -75,8 +79,146 @@ def test_a_region_that_is_cut_off_saves_itself(sandbox: Sandbox) -> None:
     west.restore()
 
 
+def test_a_model_is_verified_in_every_region_but_the_one_that_does_not_answer_and_there_on_a_second_run(
+    sandbox: Sandbox,
+) -> None:
+    """By the roles, machines and bucket policies that deploy; the watcher's Region has models too."""
+    east, prefix, files = sandbox.regions[EAST], "models/tiny-test/v1/", sharded_model(7, 3)
+    model = {"model": "tiny-test", "version": "v1"}
+    model_desk.upload(east, prefix, files)
+    registered = model_desk.run(east, "register-model", {**model, "prefix": prefix})
+    assert registered["status"] == "SUCCEEDED", registered.get("cause")
+    asked = {**model, "regions": [WEST, WATCHER]}
+    with sandbox.cloud.faults.injected("StartPull", FaultKind.ACCESS_DENIED, region=WEST):
+        first = model_desk.run(east, "replicate-model", asked)
+    assert first["error"] == "ReplicationFailed"
+    assert f"- {WEST}: failed" in first["cause"]
+    assert f"- {WATCHER}: verified; {len(files)} of {len(files)} objects copied" in first["cause"]
+    second = model_desk.run(east, "replicate-model", asked)
+    assert second["status"] == "SUCCEEDED", second.get("cause")
+    copied = {each["region"]: each["copied"] for each in model_desk.output(second)["replication"]["regions"]}
+    assert copied == {WEST: len(files), WATCHER: 0}
+    for stack in sandbox.stacks[1:]:
+        assert model_desk.folder(stack, prefix) == dict(files)
+        record = model_desk.record(stack, "tiny-test", "v1")
+        assert record is not None
+        assert record.state == "verified"
+
+
 def test_every_region_refuses_a_failover_of_another_one(sandbox: Sandbox) -> None:
     east = sandbox.regions[EAST]
     payload = {"mode": "failover", "scope_id": WEST, "failed_cluster_id": "usw2-a", "reason": "a test"}
     execution = east.wait_for_end(east.start_execution(payload))
     assert f"this stack serves {EAST}, not {WEST}" in execution["cause"]
+
+
+# The configuration: one version for all Regions
+
+
+def drained(stack: ControlStack) -> int:
+    """The seconds that are in force in a Region."""
+    document = configuration.standing(stack).document() or {}
+    return int(document["failover"]["drain_seconds"])
+
+
+def versions(sandbox: Sandbox) -> set[int]:
+    return {int(configuration.pointer(stack)["version"]) for stack in sandbox.stacks}
+
+
+def config(sandbox: Sandbox, **changes: object) -> dict[str, object]:
+    return {**sandbox.fleet_config(), **changes}
+
+
+def test_a_version_reaches_every_region_and_an_earlier_one_comes_back(sandbox: Sandbox) -> None:
+    east, west = sandbox.regions[EAST], sandbox.regions[WEST]
+    overlays = {WEST: {"failover": {"drain_seconds": 50}}}
+    first = config(sandbox, failover={"drain_seconds": 40}, overlays=overlays)
+    found = configuration.output(configuration.sync(east, config=first))
+    assert {name: region["state"] for name, region in found["regions"].items()} == dict.fromkeys(
+        (EAST, WEST, WATCHER), "adopted"
+    )
+    assert "failover.drain_seconds: 30 becomes 50" in found["regions"][WEST]["changes"]
+    assert [drained(stack) for stack in sandbox.stacks] == [40, 50, 40]
+    assert versions(sandbox) == {found["version"]}
+
+    second = config(sandbox, failover={"drain_seconds": 20})
+    later = configuration.output(configuration.sync(west, config=second))
+    assert later["version"] == found["version"] + 1
+    assert [drained(stack) for stack in sandbox.stacks] == [20, 20, 20]
+
+    back = configuration.output(configuration.sync(east, version=found["version"]))
+    assert back["sha256"] == found["sha256"]
+    assert [drained(stack) for stack in sandbox.stacks] == [40, 50, 40]
+    assert versions(sandbox) == {found["version"]}
+
+
+def test_a_dry_run_says_the_difference_and_changes_nothing(sandbox: Sandbox) -> None:
+    before = [configuration.standing(stack) for stack in sandbox.stacks], versions(sandbox)
+    wanted = config(sandbox, failover={"drain_seconds": 7})
+    found = configuration.output(configuration.sync(sandbox.regions[EAST], config=wanted, dryRun=True))
+    assert {region["state"] for region in found["regions"].values()} == {"would_adopt"}
+    assert any("drain_seconds" in line and "becomes 7" in line for line in found["regions"][WEST]["changes"])
+    assert ([configuration.standing(stack) for stack in sandbox.stacks], versions(sandbox)) == before
+
+
+def test_one_region_that_refuses_neither_stops_nor_hides_the_others(sandbox: Sandbox) -> None:
+    """A model that is not verified in a Region: that Region keeps what it has."""
+    east, west = sandbox.regions[EAST], sandbox.regions[WEST]
+    model = {"name": "no-such-model", "engine": "llama.cpp"}
+    wanted = config(sandbox, failover={"drain_seconds": 9}, overlays={WEST: {"model": model}})
+    before = configuration.standing(west)
+    execution = configuration.sync(east, config=wanted)
+    assert (execution["status"], execution["error"]) == ("FAILED", "NotEverywhere")
+    assert f"{EAST}: adopted" in execution["cause"]
+    assert f"{WEST}: refused - model: no-such-model is not known in {WEST}; run register_model" in execution["cause"]
+    assert drained(east) == 9
+    assert configuration.standing(west) == before
+
+
+TASKS = {
+    "PlanSync": "DidNotSync",
+    "AskRegion": "NotEverywhere",
+    "CheckRegion": "NotEverywhere",
+    "ConcludeSync": "NobodyWasTold",
+    "JudgeConfig": "NotEverywhere",
+    "AdoptVersion": "NotEverywhere",
+    "VerifyAdoption": "NotEverywhere",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_that_fails_ends_the_sync_named(sandbox: Sandbox, task: str) -> None:
+    east = sandbox.regions[EAST]
+    wanted = config(sandbox, failover={"drain_seconds": 100 + list(TASKS).index(task)})
+    with sandbox.cloud.faults.injected(f"{task}Function", FaultKind.ACCESS_DENIED) as fault:
+        execution = configuration.sync(east, config=wanted)
+    assert fault.met
+    assert (execution["status"], execution["error"]) == ("FAILED", TASKS[task])
+    if TASKS[task] == "NotEverywhere":
+        assert all(f"{stack.name}: failed" in execution["cause"] for stack in sandbox.stacks)
+
+
+def test_a_sync_after_those_that_failed_brings_every_region_to_one_version(sandbox: Sandbox) -> None:
+    found = configuration.output(configuration.sync(sandbox.regions[EAST], config=sandbox.fleet_config()))
+    assert versions(sandbox) == {found["version"]}
+    assert {configuration.standing(stack).text for stack in sandbox.stacks} == {
+        configuration.standing(sandbox.stacks[0]).text
+    }
+
+
+def test_a_hand_edited_parameter_is_told_and_repaired_where_the_configuration_asks_for_it(sandbox: Sandbox) -> None:
+    west = sandbox.regions[WEST]
+    told = len(west.messages())
+    wanted = config(sandbox, configuration={"drift": "repair"})
+    version = configuration.output(configuration.sync(west, config=wanted))["version"]
+    west.invoke("apply-config", {"config": config(sandbox, failover={"drain_seconds": 3})})
+    configuration.edit_parameter(west, "by hand")
+    found = west.invoke("find-config-drift", {})
+    assert found["action"] == "repair"
+    assert configuration.wait(west, found["by"])["status"] == "SUCCEEDED"
+    assert (configuration.pointer(west)["version"], drained(west)) == (version, 30)
+    assert west.invoke("find-config-drift", {})["action"] == "none"
+    texts = "\n".join(message.text for message in west.messages()[told:])
+    assert "the parameter says by hand" in texts
+    assert "in force is otherwise - failover.drain_seconds: 30 becomes 3" in texts
+    assert "as it was synced again" in texts

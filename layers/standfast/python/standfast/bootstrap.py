@@ -15,10 +15,15 @@ from standfast.settings import Settings
 
 if TYPE_CHECKING:
     from standfast.aws.cluster_table import ClusterTable
+    from standfast.aws.config_table import ConfigTable
     from standfast.aws.fault_table import FaultTable
     from standfast.aws.question_table import QuestionTable
     from standfast.aws.region_table import RegionTable
+    from standfast.config_adoption import ConfigBucket, ConfigPointer
+    from standfast.config_sync import Adoptions
     from standfast.fleet import Model
+    from standfast.model_ports import ModelStore, Pulls
+    from standfast.model_states import ModelStates
     from standfast.node_reports import NodeReports
     from standfast.ports import (
         Callbacks,
@@ -75,6 +80,62 @@ def incident_log() -> IncidentLog:
     from standfast.aws.incident_table import IncidentTable
 
     return IncidentTable(settings().table, settings().region)
+
+
+@cache
+def config_table() -> ConfigTable:
+    """What is in force here and the version that was last synced, in the state table."""
+    from standfast.aws.config_table import ConfigTable
+
+    return ConfigTable(settings().table, settings().region)
+
+
+@cache
+def config_bucket() -> ConfigBucket:
+    """The texts of the configuration's versions, in the bucket of each Region."""
+    from standfast.aws.config_bucket import S3ConfigBucket
+
+    return S3ConfigBucket(settings().config_bucket, settings().region)
+
+
+@cache
+def config_pointer() -> ConfigPointer:
+    """The parameter that names the version in force."""
+    from standfast.aws.config_pointer import ConfigParameter
+
+    return ConfigParameter(settings().config_parameter)
+
+
+@cache
+def adoptions() -> Adoptions:
+    """`adopt_config` in every Region."""
+    from standfast.aws.adoptions import RegionalAdoptions
+
+    return RegionalAdoptions(settings().machine_arn)
+
+
+@cache
+def model_table() -> ModelStates:
+    """How far each model version is in this Region, in the state table."""
+    from standfast.aws.model_table import ModelTable
+
+    return ModelTable(settings().table, settings().region)
+
+
+@cache
+def model_store(region: str) -> ModelStore:
+    """The model bucket of a Region of this fleet."""
+    from standfast.aws.model_store import ModelBucket
+
+    return ModelBucket(settings().model_bucket(region), region)
+
+
+@cache
+def pulls() -> Pulls:
+    """`replicate_model` of this Region and `pull_model` of every Region."""
+    from standfast.aws.pulls import PullMachines
+
+    return PullMachines(settings().machine_arn)
 
 
 @cache

@@ -44,8 +44,10 @@ class EmbeddedMetrics:
         *,
         cluster_id: str = "",
         check: str = "",
+        model: str = "",
         resolution: int = STANDARD_RESOLUTION,
     ) -> None:
-        narrower = {name: value for name, value in (("Cluster", cluster_id), ("Check", check)) if value}
+        narrowing = (("Cluster", cluster_id), ("Check", check), ("Model", model))
+        narrower = {name: value for name, value in narrowing if value}
         dimensions = {**self._everywhere, **narrower}
         print(line(dimensions, metrics, now, resolution=resolution), flush=True)

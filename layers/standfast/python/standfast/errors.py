@@ -12,6 +12,7 @@
   * NoStandbyProvenError       no standby has fresh proof that it serves: the weights stay as they are
   * AutomationOffError       the switch is off: nothing is started or changed
   * NoGoldenAnswerError        the replicas do not agree on golden answers: none is recorded
+  * ModelDamagedError          a model is not whole: a file is missing, cut off, or not what it says it is
   * NoHeadroomError            the target of a planned move cannot carry its traffic; says how much of it
   * NotServingError            traffic was moved and the user path does not answer
   * NotConvergedError          desired and actual weights did not agree within the actuator's rounds
@@ -64,6 +65,10 @@ class NoStandbyProvenError(StandfastError):
 
 class NoGoldenAnswerError(StandfastError):
     """The replicas do not agree on golden answers. The message names who differs. Nothing was recorded."""
+
+
+class ModelDamagedError(StandfastError):
+    """A model is not whole. The message names the files and what is wrong with each."""
 
 
 class AutomationOffError(StandfastError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from standfast import mends
+from standfast.configuration_rules import SCHEMA_VERSION, ConfigurationRules
 from standfast.errors import InvalidInputError, UnknownClusterError
 from standfast.failover_rules import Failover
 from standfast.move_rules import Capacity, Moves
@@ -219,6 +220,9 @@ class Region(_Document):
 class FleetConfig(_Document):
     """Everything watched."""
 
+    schema_version: int = Field(
+        default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, description="of this form; left out, the present one"
+    )
     fleet: Identifier
     model: Model
     regions: dict[str, Region] = Field(min_length=1)
@@ -229,6 +233,7 @@ class FleetConfig(_Document):
     shedding: Shedding = Shedding()
     objectives: Objectives = Objectives()
     recovery: RecoveryRules = RecoveryRules()
+    configuration: ConfigurationRules = ConfigurationRules()
 
     @model_validator(mode="after")
     def _each_thing_is_in_one_place(self) -> FleetConfig:
@@ -268,6 +273,12 @@ class FleetConfig(_Document):
         """Read a document (parsed YAML or JSON). Raises InvalidInputError: every wrong field with its mend."""
         if not isinstance(document, dict):
             raise InvalidInputError("the FleetConfig is not a mapping; begin it with `fleet: <name>`")
+        newer = document.get("schema_version")
+        if isinstance(newer, int) and newer > SCHEMA_VERSION:  # its other fields are a later release's to judge
+            raise InvalidInputError(
+                f"FleetConfig: schema_version is {newer}, and this release knows up to {SCHEMA_VERSION}; deploy the "
+                "newer release of Standfast here first"
+            )
         return parse_input(cls, document, "FleetConfig")
 
     def region(self, name: str) -> Region:

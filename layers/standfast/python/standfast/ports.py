@@ -168,10 +168,20 @@ class Secrets(Protocol):
 
 
 class Metrics(Protocol):
-    """Figures for CloudWatch, by fleet and Region, or by cluster or check too. Never raises; a figure may be lost."""
+    """Figures for CloudWatch, by fleet and Region, or by cluster, check or model too. Never raises.
+
+    A figure may be lost.
+    """
 
     def put(
-        self, metrics: Mapping[str, float], now: float, *, cluster_id: str = "", check: str = "", resolution: int = 60
+        self,
+        metrics: Mapping[str, float],
+        now: float,
+        *,
+        cluster_id: str = "",
+        check: str = "",
+        model: str = "",
+        resolution: int = 60,
     ) -> None:
         """Give the metrics, name -> value, of this moment. `resolution` is 1 or 60 s."""
         ...

@@ -52,3 +52,21 @@ class Settings:
         given = {name: source[variable] for name, variable in names.items()}
         links = {"answer_url": "STANDFAST_ANSWER_URL", "link_key_id": "STANDFAST_LINK_KEY_ID"}
         return cls(**given, **{name: source.get(variable, "") for name, variable in links.items()})
+
+    def machine_arn(self, region: str, machine: str) -> str:
+        """The ARN of a state machine of this fleet's stack in a Region."""
+        arn, partition, service, _, account, kind, _ = self.failover_arn.split(":")
+        return ":".join((arn, partition, service, region, account, kind, f"{self.fleet}-{machine}"))
+
+    def config_bucket(self, region: str) -> str:
+        """The configuration bucket of this fleet in a Region, by the name that the template gives it."""
+        return f"{self.fleet}-config-{self.failover_arn.split(':')[4]}-{region}"
+
+    @property
+    def config_parameter(self) -> str:
+        """The parameter that names the version in force, by the name that the template gives it."""
+        return f"/{self.fleet}/config"
+
+    def model_bucket(self, region: str) -> str:
+        """The model bucket of this fleet in a Region: names of buckets are global, so account and Region are in it."""
+        return f"{self.fleet}-models-{self.failover_arn.split(':')[4]}-{region}"

@@ -40,7 +40,7 @@ class ScopeRecord:
 
 @dataclass(frozen=True, slots=True)
 class AppliedConfig:
-    """A FleetConfig with the version that the table gave it (1, 2, …)."""
+    """A FleetConfig with the number that this Region's table gave it (1, 2, …). Every write is a new one."""
 
     version: int
     config: FleetConfig
@@ -110,10 +110,6 @@ class ConfigStore(Protocol):
 
     def read_config(self) -> AppliedConfig:
         """The configuration. Raises UnknownScopeError when none was applied, CorruptStateError."""
-        ...
-
-    def write_config(self, config: FleetConfig, *, seen_version: int) -> AppliedConfig:
-        """Compare-and-set; `seen_version` 0 writes the first. Raises ConflictError."""
         ...
 
 

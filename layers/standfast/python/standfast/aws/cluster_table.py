@@ -3,7 +3,7 @@
 | sk | item |
 |---|---|
 | SCOPE | lease and desired state: all that is fenced |
-| CONFIG | FleetConfig as applied |
+| CONFIG | FleetConfig as applied, and the version that was last synced (config_table) |
 | REPLICAS | the addresses of the registered replicas |
 | ASSESSMENT#<cluster id> | the watch's last assessment |
 | CHECKS#, NODES#<cluster id> | the last assessment's five checks; what the nodes reported |
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from standfast.capacity import Load
     from standfast.checks import Checked, NodeHealth
-    from standfast.fleet import FleetConfig, ReplicaAddress
+    from standfast.fleet import ReplicaAddress
     from standfast.golden import Golden
     from standfast.golden_store import GoldenAnswers
     from standfast.health import Assessment
@@ -142,19 +142,10 @@ class ClusterTable(Table):
     def read_config(self) -> AppliedConfig:
         item = self._get(self._region, "CONFIG")
         if item is None:
-            raise UnknownScopeError(f"no FleetConfig was applied in {self._region}; invoke the apply-config function")
+            raise UnknownScopeError(
+                f"no FleetConfig was applied in {self._region}; start sync-config, or invoke apply-config"
+            )
         return applied_from_item(item)
-
-    def write_config(self, config: FleetConfig, *, seen_version: int) -> AppliedConfig:
-        applied = AppliedConfig(seen_version + 1, config)
-        item = {"version": applied.version, "sha256": config.digest(), "document": config.canonical()}
-        if seen_version == 0:
-            written = self._put_new(self._region, "CONFIG", item)
-        else:
-            written = self._put_if(self._region, "CONFIG", item, "version = :seen", {":seen": seen_version})
-        if not written:
-            raise ConflictError(f"the FleetConfig is no longer at version {seen_version}; read it and decide again")
-        return applied
 
     # EvidenceStore
 

@@ -4,6 +4,7 @@
 |---|---|---|
 | FLEET | SWITCH, SWITCH#<scope> | the automation switch of the fleet; of a Region or a cluster |
 | SIGHTS | <vantage>#<region> | how a Region's entry looks from another Region |
+| CONFIG | TURN | the last sync of the configuration: its token, and the newest version |
 
 Such a table has no transactions and no TTL. A Region that is cut off from both others reads eventually only and cannot
 write ("How global tables work: multi-Region strong consistency", DynamoDB developer guide). A one-Region fleet has an
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING
 import boto3
 
 from standfast.aws.calls import config
-from standfast.aws.records import brake_from_items, sight_from_item
+from standfast.aws.records import brake_from_items, reading, sight_from_item
 from standfast.aws.table import Table
 from standfast.brake import FLEET
-from standfast.errors import ThrottledError, TransientError
+from standfast.errors import ConflictError, ThrottledError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from standfast.brake import Brake, Switch
+    from standfast.config_sync import Turn
     from standfast.stores import Sight
 
 WRITE_ATTEMPTS = 3
@@ -38,7 +40,7 @@ logger = logging.getLogger("standfast.region_table")
 
 
 class RegionTable(Table):
-    """SwitchStore and SightStore on DynamoDB."""
+    """SwitchStore, SightStore and TurnStore on DynamoDB."""
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         # One attempt: where the other Regions do not answer, what is known here must be read within seconds.
@@ -72,6 +74,26 @@ class RegionTable(Table):
 
     def sights(self) -> Sequence[Sight]:
         return [sight_from_item(item) for item in self._query("SIGHTS", consistent=False)]
+
+    # TurnStore
+
+    def read_turn(self) -> Turn:
+        from standfast.config_sync import Turn  # no function but those of a sync pays for it
+
+        item = self._get("CONFIG", "TURN")
+        if item is None:
+            return Turn()
+        with reading("TURN"):
+            return Turn(int(item["turn"]), int(item["version"]), str(item["sha256"]), str(item["execution_arn"]))
+
+    def take_turn(self, turn: Turn, *, seen: Turn) -> None:
+        item = {**asdict(turn), "turn": turn.token}  # `token` is a reserved word of DynamoDB's conditions
+        if seen.token == 0:
+            written = self._put_new("CONFIG", "TURN", item)
+        else:
+            written = self._put_if("CONFIG", "TURN", item, "turn = :seen", {":seen": seen.token})
+        if not written:
+            raise ConflictError("another sync of the configuration began at the same moment; once more")
 
     def _replace(self, partition: str, name: str, item: Mapping[str, object]) -> None:
         """Another Region that wrote the item at the same moment is no refusal: once more."""
