@@ -13,9 +13,10 @@ from standfast.brake import Brake, Switch, cluster_scope
 from standfast.checks import NodeFinding
 from standfast.fault_finding import find_faults
 from standfast.fault_memory import FaultMemory
-from standfast.fleet import Automation, Detection, FleetConfig, ReplicaAddress, Role
+from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.gpu import NodeReport
 from standfast.health import Assessment, EndpointProbe, Outcome, Verdict
+from standfast.health_rules import Detection
 from standfast.lease import Lease, Purpose
 from standfast.node_health import judge_node
 from standfast.stores import AppliedConfig, ScopeRecord, View

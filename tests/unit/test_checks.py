@@ -21,8 +21,9 @@ from standfast.checks import (
 )
 from standfast.engine import EngineState
 from standfast.fault_memory import FaultMemory
-from standfast.fleet import Canary, Objectives
+from standfast.fleet import Canary
 from standfast.health import Outcome, Verdict
+from standfast.health_rules import Objectives
 from standfast.node_health import NOT_ASKED, node_health
 from standfast.node_proof import node_limitation
 from standfast.node_reports import NodeAnswer

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from standfast.answering import answer, assessment_canary, doubtful, other_model
 from standfast.engine import EngineDescription, EngineMetrics, EngineState
 from standfast.errors import NoGoldenAnswerError
-from standfast.fleet import Canary, Model, Objectives
+from standfast.fleet import Canary, Model
 from standfast.golden import ASKED_EACH, NONCES, Golden, agreed, compared, question
 from standfast.health import EndpointProbe, Outcome
+from standfast.health_rules import Objectives
 from tests.builders import NOW, probe
 
 PROMPT = "The capital of France is"

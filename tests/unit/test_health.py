@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.fleet import Detection
 from standfast.health import (
     EndpointProbe,
     Evidence,
@@ -19,6 +18,7 @@ from standfast.health import (
     judge_entry,
     judge_replica,
 )
+from standfast.health_rules import Detection
 from tests.builders import ACTIVE, NOW, limits, probe, probes
 
 ANSWERED, SLOW, REFUSED, TIMED_OUT = Outcome.ANSWERED, Outcome.SLOW, Outcome.REFUSED, Outcome.TIMED_OUT

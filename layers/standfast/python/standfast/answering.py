@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from standfast.engine import EngineDescription
-    from standfast.fleet import Canary, Model, Objectives
+    from standfast.fleet import Canary, Model
     from standfast.golden import Golden
     from standfast.health import EndpointProbe
+    from standfast.health_rules import Objectives
 
 TOKENS = 4
 """Tokens that an assessment's canary asks for: a time between tokens needs three."""

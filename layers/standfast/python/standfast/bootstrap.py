@@ -6,8 +6,6 @@ what it uses.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -294,19 +292,9 @@ def prober(model: Model) -> Prober:
     return HttpProber(model.engine, api_key=secrets().read(model.api_key_secret_arn))
 
 
-class SystemClock:
-    """The time of this machine."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, and let others run."""
-        await asyncio.sleep(seconds)
-
-
 @cache
 def clock() -> Clock:
-    """The clock."""
+    """The time of this machine."""
+    from standfast.system_clock import SystemClock
+
     return SystemClock()

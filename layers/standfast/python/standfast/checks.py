@@ -29,7 +29,8 @@ from standfast.xids import Action
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from standfast.fleet import Canary, Objectives
+    from standfast.fleet import Canary
+    from standfast.health_rules import Objectives
 
 _AWAY = frozenset({EngineState.STARTING, EngineState.ASLEEP, EngineState.DRAINING})
 """States in which an engine takes no request, and is not dead."""

@@ -17,6 +17,7 @@ from standfast import mends
 from standfast.configuration_rules import SCHEMA_VERSION, ConfigurationRules
 from standfast.errors import InvalidInputError, UnknownClusterError
 from standfast.failover_rules import Failover
+from standfast.health_rules import Detection, Objectives
 from standfast.move_rules import Capacity, Moves
 from standfast.recovery_rules import RecoveryRules
 from standfast.shedding_rules import Shedding
@@ -117,33 +118,6 @@ class Model(_Document):
     version: str | None = Field(default=None, min_length=1, max_length=200, description="as the engine says it")
     api_key_secret_arn: SecretArn | None = Field(default=None, description="replicated to every Region of the fleet")
     canary: Canary = Canary()
-
-
-class Detection(_Document):
-    """M of N, in probes."""
-
-    failures: int = Field(default=3, ge=2, le=10, description="direct probes in a row that make a replica unhealthy")
-    entry_failures: int = Field(default=2, ge=1, le=10, description="probes through the entry that must agree")
-    fresh_seconds: float = Field(default=10, ge=3, le=60, description="older evidence proves nothing")
-
-    @model_validator(mode="after")
-    def _failures_are_remembered(self) -> Detection:
-        most = max(self.failures, self.entry_failures)
-        if self.fresh_seconds < most:
-            raise ValueError(
-                f"fresh_seconds is below {most}: at a probe a second, failures would be too old before they are "
-                "enough; raise it"
-            )
-        return self
-
-
-class Objectives(_Document):
-    """What an assessment holds a cluster to, beside the canary's own deadlines."""
-
-    error_rate: float = Field(default=0.05, gt=0, lt=1, description="share of answers 5xx above which it is degraded")
-    window_seconds: int = Field(default=180, ge=60, le=900, description="over how long errors are counted")
-    between_tokens_seconds: float = Field(default=0.2, gt=0, le=2, description="slower from token to token is degraded")
-    min_requests: int = Field(default=20, ge=1, description="fewer requests in the window say nothing")
 
 
 class Cluster(_Document):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from standfast.fleet import Detection
+    from standfast.health_rules import Detection
 
 
 class Verdict(StrEnum):
