@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 NAME: Final = "overload"
 SHARE: Final = 0.03
 """How much of a processor each replica has, so that a few requests a second fill it as they would a real model."""
-LOAD: Final = 1.15
-"""Requests a second, as a part of what the standby can serve; 0.58 of what the primary can."""
+LOAD: Final = 1.5
+"""Requests a second, as a part of what the standby can serve; 0.75 of what the primary can, which then has some twelve
+at work: more than the standby has slots, on a quiet machine too."""
 SLOTS: Final = 4
 """Requests that a sandbox replica serves at once."""
 LOW_SHARE: Final = 0.5
-"""How much of the load is of low priority. Without it the standby has to serve 0.58 of what it can."""
+"""How much of the load is of low priority. Without it the standby has to serve 0.75 of what it can."""
 SHEDDING: Final = {
     "raise_seconds": 5,
     "calm_seconds": 10,

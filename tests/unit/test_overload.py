@@ -49,7 +49,7 @@ class Place:
         sheds: bool = True,
         low_priority: bool = False,
         record: ScopeRecord | None = None,
-        saturated: int = 2,
+        saturated: int = 1,
     ) -> None:
         self.config = builders.fleet(**document(sheds=sheds, low_priority=low_priority))
         self.scopes = FakeScopeStore(record or builders.record(MOVED))
@@ -79,7 +79,7 @@ class Place:
 def test_overload_is_shed_under_a_lease_of_its_own_which_is_given_back() -> None:
     place = Place()
     said = place.look()
-    assert said == f"{STANDBY} is saturated: 2 of 2 replicas answer too late: 0 % was shed, 20 % is now"
+    assert said == f"{STANDBY} is saturated: 1 of 2 replicas answer too late: 0 % was shed, 20 % is now"
     assert place.balancer.weights == place.record.desired.weights == {ACTIVE: 0, STANDBY: 100, SHED: 25}
     assert (place.record.desired.version, place.record.desired.token) == (8, 4)
     assert (place.record.lease.token, place.record.lease.holder) == (4, None)

@@ -68,9 +68,10 @@ def decide_shed(
     """Shed one step more, one step less, or as much as now. Times are seconds since the epoch.
 
     Two steps are apart by `raise_seconds` up and `calm_seconds` down, counted from the last change of desired state.
-    A single late answer keeps the share where it is. A missing or old assessment moves nothing; what is dead is the
-    failover's. A step is taken only while the lease is
-    free: whoever holds it moves the traffic.
+    Where every replica answers too late a step up is twice as high: until it is enough nobody is served in time, and
+    who is shed at least knows when to come back. A single late answer keeps the share where it is. A missing or old
+    assessment moves nothing; what is dead is the failover's. A step is taken only while the lease is free: whoever
+    holds it moves the traffic.
     """
     desired = record.desired
     shed, low, since_change = share(desired.weights), low_share(desired.weights), now - desired.updated_at
@@ -91,7 +92,8 @@ def decide_shed(
         return stay(hindrance)
     if is_saturated(assessment):
         busy = f"{active} is saturated: {assessment.saturated} of {assessment.expected} replicas answer too late"
-        if (more := _more(shed, low, limits)) is None:
+        steps = 2 if assessment.saturated >= assessment.expected else 1
+        if (more := _more(shed, low, limits, steps)) is None:
             return stay(f"{busy}, and this is the most that may be shed", desired.updated_at)
         if since_change < limits.raise_seconds:
             return stay(f"{busy}; the last change is {since_change:.0f} s ago")
@@ -104,12 +106,12 @@ def decide_shed(
     return step(ShedAction.LOWER, *_less(shed, low, limits), f"{active} is not saturated any more")
 
 
-def _more(shed: int, low: int, limits: Shedding) -> tuple[int, int] | None:
-    """The shares of everything and of low priority one step up, None where there is none: low priority first."""
+def _more(shed: int, low: int, limits: Shedding, steps: int) -> tuple[int, int] | None:
+    """The shares of everything and of low priority so many steps up, None where there is none: low priority first."""
     if limits.low_priority is not None and low < ALL:
-        return shed, min(low + limits.low_priority.step_percent, ALL)
+        return shed, min(low + steps * limits.low_priority.step_percent, ALL)
     if shed < limits.maximum_percent:
-        return min(shed + limits.step_percent, limits.maximum_percent), low
+        return min(shed + steps * limits.step_percent, limits.maximum_percent), low
     return None
 
 

@@ -31,7 +31,12 @@ class Shedding(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    step_percent: int = Field(default=20, ge=1, le=50, description="how much more, or less, is shed at a time")
+    step_percent: int = Field(
+        default=20,
+        ge=1,
+        le=50,
+        description="how much more, or less, at a time; twice as much more while every replica is late",
+    )
     maximum_percent: int = Field(default=80, ge=1, le=90, description="never more than this")
     raise_seconds: float = Field(default=10, ge=5, le=300, description="from one step up to the next")
     calm_seconds: float = Field(default=60, ge=5, le=3600, description="without saturation before a step down")
