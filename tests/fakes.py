@@ -16,7 +16,6 @@ from standfast.fleet import Canary, Entry, FleetConfig, ReplicaAddress
 from standfast.health import Assessment, EndpointProbe, Outcome
 from standfast.incidents import Incident
 from standfast.lease import HolderState, Lease, released
-from standfast.model_states import ModelRecord
 from standfast.ports import Clock
 from standfast.stores import AppliedConfig, HealthChange, ScopeRecord, Sight, Told, View
 from standfast.traffic import Desired, Weights
@@ -518,21 +517,3 @@ class FakeConfigBucket:
         if good:
             self.texts.setdefault(self._region, {})[version.key] = good[0]
         return bool(good)
-
-
-class FakeModelStates:
-    """ModelStates over a dictionary."""
-
-    def __init__(self, *records: ModelRecord) -> None:
-        self.records = {(record.model, record.version): record for record in records}
-
-    def read_model(self, model: str, version: str | None) -> ModelRecord | None:
-        return self.records.get((model, version))
-
-    def models(self) -> Sequence[ModelRecord]:
-        return list(self.records.values())
-
-    def write_model(self, record: ModelRecord) -> ModelRecord:
-        written = replace(record, revision=record.revision + 1)
-        self.records[record.model, record.version] = written
-        return written

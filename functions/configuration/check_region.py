@@ -12,7 +12,7 @@ from standfast.fleet import parse_input
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer `ended`, and the Region's answer once it has."""
     step = parse_input(RegionStep, event, "the CheckRegion task")
-    outcome = bootstrap.adoptions().progress(step.region, step.execution_arn)
+    outcome = bootstrap.adoptions().progress(step.execution_arn)
     if not outcome.ended:
         return {"ended": False}
     return {"ended": True, "answer": config_sync.answer_of(step.region, outcome).model_dump(mode="json")}

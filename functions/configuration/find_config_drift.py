@@ -34,7 +34,7 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     told, repaired_by = _tell(region, drift, evidence, now), ""  # first: nothing is put back that nobody was told of
     if drift.action is Action.REPAIR:
         repaired_by = _repair(region, drift, standing, now)
-        outcome = bootstrap.adoptions().progress(region, repaired_by)  # of this one, or of the one a minute ago
+        outcome = bootstrap.adoptions().progress(repaired_by)  # of this one, or of the one a minute ago
         if outcome.ended and outcome.output is None:
             drift = config_drift.not_repaired(drift, config_sync.answer_of(region, outcome).reason)
             told = _tell(region, drift, evidence, now) or told

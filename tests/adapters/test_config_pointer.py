@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 
 from standfast.aws.adoptions import RegionalAdoptions
 from standfast.aws.config_pointer import ConfigParameter
+from standfast.aws.machines_elsewhere import MachinesElsewhere
 from standfast.config_adoption import pointer_text
 from standfast.config_sync import Outcome
 from standfast.config_versions import ConfigVersion
@@ -46,7 +47,8 @@ def adoptions(states: Any, asked: list[str]) -> RegionalAdoptions:
         asked.append(region)
         return states
 
-    return RegionalAdoptions(lambda region, name: f"{ARN.format(region)}:stateMachine:standfast-{name}", client)
+    machines = MachinesElsewhere(lambda region, name: f"{ARN.format(region)}:stateMachine:standfast-{name}", client)
+    return RegionalAdoptions(machines)
 
 
 def test_a_region_is_asked_by_the_machine_of_its_own_stack(aws: str) -> None:
@@ -69,7 +71,7 @@ def test_a_region_without_a_stack_is_named_with_the_mend(aws: str) -> None:
     states = boto3.client("stepfunctions", region_name=aws)
     with Stubber(states) as stub:
         stub.add_client_error("start_execution", "StateMachineDoesNotExist")
-        with pytest.raises(InvalidInputError, match=f"{WEST} has no .*; deploy Standfast's stack there"):
+        with pytest.raises(InvalidInputError, match=f"{WEST} has no .*; deploy template.yaml there"):
             adoptions(states, []).ask(WEST, "sync-1", {})
 
 
@@ -88,7 +90,7 @@ def test_an_execution_says_how_it_stands(aws: str, described: dict[str, Any], ou
     answer = {"executionArn": EXECUTION, "stateMachineArn": IN_WEST, "startDate": 0, **described}
     with Stubber(states) as stub:
         stub.add_response("describe_execution", answer, {"executionArn": EXECUTION})
-        assert adoptions(states, []).progress(WEST, EXECUTION) == outcome
+        assert adoptions(states, []).progress(EXECUTION) == outcome
 
 
 def test_an_execution_that_is_not_there_is_an_error(aws: str) -> None:
@@ -96,4 +98,4 @@ def test_an_execution_that_is_not_there_is_an_error(aws: str) -> None:
     with Stubber(states) as stub:
         stub.add_client_error("describe_execution", "ExecutionDoesNotExist")
         with pytest.raises(StandfastError):
-            adoptions(states, []).progress(WEST, EXECUTION)
+            adoptions(states, []).progress(EXECUTION)

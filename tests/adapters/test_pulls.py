@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from standfast.aws.machines_elsewhere import MachinesElsewhere
 from standfast.aws.pulls import PullMachines
 from standfast.errors import InvalidInputError
 from standfast.settings import Settings
@@ -32,7 +33,7 @@ def west(aws: str) -> Iterator[Any]:
 
 @pytest.fixture
 def pulls() -> PullMachines:
-    return PullMachines(SETTINGS.machine_arn)
+    return PullMachines(MachinesElsewhere(SETTINGS.machine_arn))
 
 
 def test_machines_and_buckets_of_another_region_are_known_by_name() -> None:
@@ -62,7 +63,7 @@ def test_one_that_failed_says_why(west: Any, pulls: PullMachines) -> None:
 
 
 def test_a_region_without_a_stack_is_refused_with_the_mend(west: Any, pulls: PullMachines) -> None:
-    with pytest.raises(InvalidInputError, match=r"no stack of this fleet in eu-west-1; deploy template\.yaml there"):
+    with pytest.raises(InvalidInputError, match=r"eu-west-1 has no .*; deploy template\.yaml there"):
         pulls.start("eu-west-1", "run-4", PAYLOAD)
-    with pytest.raises(InvalidInputError, match="no stack of this fleet in us-west-2"):
+    with pytest.raises(InvalidInputError, match="us-west-2 has no"):
         pulls.start_replication(WEST, "run-5", PAYLOAD)

@@ -18,7 +18,8 @@ from standfast.errors import ConflictError, CorruptStateError
 from standfast.fleet import FleetConfig
 from standfast.model_states import ModelRecord, ModelState
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY, cluster, desired, document, fleet, record
-from tests.fakes import FakeConfigBucket, FakeConfigPointer, FakeConfigTable, FakeModelStates, FakeScopeStore
+from tests.fakes import FakeConfigBucket, FakeConfigPointer, FakeConfigTable, FakeScopeStore
+from tests.model_fakes import FakeModelStates
 
 V7 = ConfigVersion(7, "7" * 64)
 V8 = ConfigVersion(8, "8" * 64)

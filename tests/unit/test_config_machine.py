@@ -28,11 +28,11 @@ from tests.fakes import (
     FakeConfigTable,
     FakeMessenger,
     FakeMetrics,
-    FakeModelStates,
     FakeRegionTable,
     FakeScopeStore,
 )
 from tests.machine_walk import Context, Walk
+from tests.model_fakes import FakeModelStates
 
 REPAIRS: dict[str, Any] = {"configuration": {"drift": "repair"}}
 
@@ -94,7 +94,7 @@ class World:
             self.adopt(**payload)
         return name
 
-    def progress(self, _region: str, name: str) -> Outcome:
+    def progress(self, name: str) -> Outcome:
         walk = self.walks[self.asked.index(name)]
         return Outcome(True, None, walk.error, walk.cause) if walk.error else Outcome(True, {}, "SUCCEEDED")
 

@@ -186,6 +186,7 @@ TASKS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_that_fails_ends_the_sync_named(sandbox: Sandbox, task: str) -> None:
     east = sandbox.regions[EAST]

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from standfast.settings import Settings
 
 if TYPE_CHECKING:
+    from standfast import ports
     from standfast.aws.cluster_table import ClusterTable
     from standfast.aws.config_table import ConfigTable
     from standfast.aws.fault_table import FaultTable
+    from standfast.aws.machines_elsewhere import MachinesElsewhere
     from standfast.aws.question_table import QuestionTable
     from standfast.aws.region_table import RegionTable
     from standfast.config_adoption import ConfigBucket, ConfigPointer
@@ -23,21 +25,6 @@ if TYPE_CHECKING:
     from standfast.model_ports import ModelStore, Pulls
     from standfast.model_states import ModelStates
     from standfast.node_reports import NodeReports
-    from standfast.ports import (
-        Callbacks,
-        Clock,
-        Executions,
-        Inventory,
-        LoadBalancer,
-        Maintenance,
-        Messenger,
-        Metrics,
-        Prober,
-        Secrets,
-        Signer,
-        TargetHealth,
-        TrafficMetrics,
-    )
     from standfast.recovery_ports import ClusterNodes, Recoveries, RecoveryStore, Remedies, Scaling
     from standfast.stores import IncidentLog
 
@@ -105,11 +92,19 @@ def config_pointer() -> ConfigPointer:
 
 
 @cache
+def machines_elsewhere() -> MachinesElsewhere:
+    """The fleet's state machines in every Region."""
+    from standfast.aws.machines_elsewhere import MachinesElsewhere
+
+    return MachinesElsewhere(settings().machine_arn)
+
+
+@cache
 def adoptions() -> Adoptions:
     """`adopt_config` in every Region."""
     from standfast.aws.adoptions import RegionalAdoptions
 
-    return RegionalAdoptions(settings().machine_arn)
+    return RegionalAdoptions(machines_elsewhere())
 
 
 @cache
@@ -133,11 +128,11 @@ def pulls() -> Pulls:
     """`replicate_model` of this Region and `pull_model` of every Region."""
     from standfast.aws.pulls import PullMachines
 
-    return PullMachines(settings().machine_arn)
+    return PullMachines(machines_elsewhere())
 
 
 @cache
-def load_balancer() -> LoadBalancer:
+def load_balancer() -> ports.LoadBalancer:
     """The weighted rule."""
     from standfast.aws.load_balancer import WeightedRule
 
@@ -145,7 +140,7 @@ def load_balancer() -> LoadBalancer:
 
 
 @cache
-def target_health() -> TargetHealth:
+def target_health() -> ports.TargetHealth:
     """What the load balancer thinks of its targets."""
     from standfast.aws.load_balancer import TargetStates
 
@@ -153,7 +148,7 @@ def target_health() -> TargetHealth:
 
 
 @cache
-def inventory() -> Inventory:
+def inventory() -> ports.Inventory:
     """Which replicas are registered."""
     from standfast.aws.load_balancer import TargetInventory
 
@@ -169,7 +164,7 @@ def node_reports() -> NodeReports:
 
 
 @cache
-def traffic_metrics() -> TrafficMetrics:
+def traffic_metrics() -> ports.TrafficMetrics:
     """CloudWatch, as far as the load balancer counts."""
     from standfast.aws.traffic_metrics import EntryMetrics
 
@@ -177,7 +172,7 @@ def traffic_metrics() -> TrafficMetrics:
 
 
 @cache
-def executions() -> Executions:
+def executions() -> ports.Executions:
     """Step Functions."""
     from standfast.aws.executions import StepFunctions
 
@@ -185,7 +180,7 @@ def executions() -> Executions:
 
 
 @cache
-def callbacks() -> Callbacks:
+def callbacks() -> ports.Callbacks:
     """Step Functions' tasks that wait for an answer."""
     from standfast.aws.executions import TaskCallbacks
 
@@ -201,7 +196,7 @@ def question_table() -> QuestionTable:
 
 
 @cache
-def link_signer() -> Signer:
+def link_signer() -> ports.Signer:
     """The key that signs links to people."""
     from standfast.aws.link_signer import LinkSigner
 
@@ -249,7 +244,7 @@ def scaling() -> Scaling:
 
 
 @cache
-def maintenance() -> Maintenance:
+def maintenance() -> ports.Maintenance:
     """EC2, as far as it says what AWS will do to instances."""
     from standfast.aws.maintenance import InstanceMaintenance
 
@@ -257,7 +252,7 @@ def maintenance() -> Maintenance:
 
 
 @cache
-def messenger() -> Messenger:
+def messenger() -> ports.Messenger:
     """Pages, notices and events."""
     from standfast.aws.messenger import Topics
 
@@ -265,7 +260,7 @@ def messenger() -> Messenger:
 
 
 @cache
-def metrics() -> Metrics:
+def metrics() -> ports.Metrics:
     """Figures for CloudWatch."""
     from standfast.emf import EmbeddedMetrics
 
@@ -273,14 +268,14 @@ def metrics() -> Metrics:
 
 
 @cache
-def secrets() -> Secrets:
+def secrets() -> ports.Secrets:
     """Secrets Manager."""
     from standfast.aws.secrets import SecretsManager
 
     return SecretsManager(settings().region)
 
 
-def prober(model: Model) -> Prober:
+def prober(model: Model) -> ports.Prober:
     """A prober for one event loop: its connections belong to the loop that made them, so it is not cached.
 
     Its API key is. Raises what Secrets.read raises.
@@ -293,7 +288,7 @@ def prober(model: Model) -> Prober:
 
 
 @cache
-def clock() -> Clock:
+def clock() -> ports.Clock:
     """The time of this machine."""
     from standfast.system_clock import SystemClock
 

@@ -170,7 +170,7 @@ class Adoptions(Protocol):
         """Start it there; the execution's ARN. May be repeated. Raises InvalidInputError where no stack is."""
         ...
 
-    def progress(self, region: str, execution_arn: str) -> Outcome:
+    def progress(self, execution_arn: str) -> Outcome:
         """How it stands."""
         ...
 
