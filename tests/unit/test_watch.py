@@ -330,7 +330,7 @@ def test_a_failover_that_was_started_already_is_not_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["fleet answers", "fleet hangs"])
-def test_the_older_run_ends_once_the_later_has_finished_its_first_pass_and_never_before(slow: bool) -> None:
+def test_the_older_run_ends_once_the_later_has_settled_what_it_saw_and_never_before(slow: bool) -> None:
     async def script(world: World) -> None:
         older = world.begin(60)
         await asyncio.sleep(10.5)
@@ -357,6 +357,44 @@ def test_the_older_run_ends_once_the_later_has_finished_its_first_pass_and_never
         assert report.passes >= 15
 
     play(script)
+
+
+@pytest.mark.parametrize("how", [REFUSES, HANGS], ids=["refuses", "hangs"])
+def test_a_replica_that_is_down_does_not_seem_up_when_the_watch_is_handed_on(how: Behaviour) -> None:
+    """A recovery waits until a replica was down for a while: it would wait anew each minute."""
+
+    async def script(world: World) -> None:
+        older = world.begin(60)
+        world.replicas(how, count=1)
+        await asyncio.sleep(10.5)
+        for _ in range(3):
+            later = world.begin(30)
+            assert (await older).reason == "a later run has the watch"
+            older = later
+            await asyncio.sleep(8)
+        await older
+
+    found = [each for each in play(script).table.written if each.cluster_id == ACTIVE]
+    assert {each.passing for each in found} == {3}
+    assert {each.verdict for each in found} == {Verdict.DEGRADED}
+
+
+def test_a_run_that_never_settles_what_it_sees_takes_the_watch_all_the_same() -> None:
+    """A replica that appears with each pass: none of them was asked often enough."""
+
+    async def script(world: World) -> None:
+        run = world.begin(12)
+        for number in range(12):
+            gone = [replace(address, url=f"{address.url}{number}") for address in addresses(ACTIVE, 4)]
+            for address in gone:
+                world.prober.set(address.url, REFUSES)
+            world.table.known = replace(world.table.known, replicas={ACTIVE: gone})
+            await asyncio.sleep(1)
+        await run
+
+    world = play(script)
+    assert world.table.known.relay == 1
+    assert world.table.written
 
 
 def test_a_later_run_that_dies_in_its_first_pass_does_not_end_the_older() -> None:

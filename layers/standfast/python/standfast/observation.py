@@ -116,6 +116,11 @@ class Observation:
         """Whether the last probe of every path passed."""
         return all(probes and probes[-1].passed for probes in self._probes.values())
 
+    def is_settled(self, view: View) -> bool:
+        """Whether every path either answered the last time or was asked as often as it takes to say that it is down."""
+        failures = view.applied.config.detection.failures
+        return all(probes and (probes[-1].passed or len(probes) >= failures) for probes in self._probes.values())
+
     def _known_of(self, cluster_id: str, *, controls_pass: bool) -> Evidence:
         paths = [path for path in self._probes if path.cluster_id == cluster_id]
         return Evidence(

@@ -28,14 +28,13 @@ if TYPE_CHECKING:
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0
-"""How old a written assessment may get while the verdict stays the same, or half of the age at which it proves nothing.
-
-It is written by the pass that comes nearest to it.
-"""
+"""How old a written assessment may get: this, or half of the age at which it proves nothing; by the nearest pass."""
 METRIC_SECONDS = 5.0
 """Alarms look at periods of 10 s: each holds a figure even when a pass is late."""
 SETTLED_PASSES = 2
 """Good passes after which a look has seen enough."""
+SETTLING_PASSES = 6
+"""Passes after which a run takes the watch whatever it saw: a probe is over in 2 s."""
 VIEW_SECONDS = 2.0
 """How long a pass waits for the state table: the probes must go on while it hangs."""
 START_AGAIN_SECONDS = 20.0
@@ -85,17 +84,23 @@ class Watch:
         self._view: View | None = None
         self._brake = Brake(Switch(Automation.OBSERVE, "the switches were not read yet", "", 0.0))
         self._controls_pass = True
+        self._reports = True
         self._written: dict[str, tuple[tuple[Verdict, int, int], float]] = {}
         self._said: dict[str, str] = {}
         self._started: dict[str, float] = {}
         self._decision = StartDecision(StartAction.NONE, "nothing was looked at yet")
 
     async def run(self, until: float) -> WatchReport:
-        """Watch until a later run has the watch, or until the given time. Raises what the first view raises."""
-        self._view = await asyncio.to_thread(self._store.view)
+        """Watch until a later run has the watch, or until the given time. Raises what the first view raises.
+
+        A run begins with no evidence: it would say for a second or two that a replica passes which is down. So it takes
+        the watch once what it saw is settled, and reports nothing before: the run before it goes on.
+        """
+        self._view = view = await asyncio.to_thread(self._store.view)
         await self._read_brake()
         generation = await asyncio.to_thread(self._store.enter)
         passes, reason = 0, "the time is up and no later run has the watch"
+        self._reports = False
         next_pass = self._clock.now()
         while self._clock.now() < until:
             if passes and await self._is_relieved(generation):
@@ -104,11 +109,14 @@ class Watch:
             first_probes = self._observation.begin_pass(self._view, self._spawn)
             if passes == 0:
                 await asyncio.wait(first_probes)
-                await asyncio.to_thread(self._store.take_over, generation)
             passes += 1
+            if not self._reports and (self._observation.is_settled(view) or passes >= SETTLING_PASSES):
+                await asyncio.to_thread(self._store.take_over, generation)
+                self._reports = True
             self._judge()
-            self._spawn(self._write())
-            self._publish()
+            if self._reports:
+                self._spawn(self._write())
+                self._publish()
             next_pass = max(next_pass + PASS_SECONDS, self._clock.now())
             await self._clock.sleep(max(0.0, next_pass - self._clock.now()))
         await self._finish()
@@ -219,6 +227,8 @@ class Watch:
 
     def _say(self, assessments: Mapping[str, Assessment], decision: StartDecision) -> None:
         """Log each cluster's verdict and the decision when they change, in words."""
+        if not self._reports:
+            return
         for cluster_id, assessment in assessments.items():
             if self._said.get(cluster_id) != assessment.verdict:
                 self._said[cluster_id] = assessment.verdict
