@@ -2,7 +2,8 @@
 
 Each wrapped method is one gap of moto 5.2.5: names when none is given, one start at a time, the role, the start time in
 the context, the error name of a Lambda call that never reached the function, error and cause of a stop, an end that
-does not wait for the task at work, what is described of an end, child executions, and the wait at each state.
+does not wait for the task at work, what is described of an end, the history of what has not begun, child executions,
+and the wait at each state.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], No
         _replace(StepFunctionResponse, "stop_execution", _keeping_error_and_cause),
         _replace(StepFunctionResponse, "describe_execution", _describing_every_end),
         _replace(Execution, "stop", _at_once),
+        _replace(Execution, "to_history_output", _empty_until_it_begins),
         _replace(ExecutionWorker, "_get_evaluation_environment", _knowing_whom_to_tell),
         _replace(Environment, "set_timed_out", _timed_out_at_once),
         _replace(Execution, "start", functools.partial(_telling_the_start, on_status)),
@@ -125,6 +127,16 @@ def _under_roles() -> list[Callable[[], None]]:
     if not users:
         raise RuntimeError("moto's engine has no boto_client_for any more: machines would run without their role")
     return [_replace(module, "boto_client_for", lambda _: client) for module in users]
+
+
+def _empty_until_it_begins(original: Any) -> Any:
+    """moto knows an execution before there is a worker to ask for its history."""
+
+    @functools.wraps(original)
+    def to_history_output(self: Any) -> Any:
+        return original(self) if self.exec_worker is not None else engine_api.GetExecutionHistoryOutput(events=[])
+
+    return to_history_output
 
 
 def _named(original: Any) -> Any:

@@ -21,6 +21,7 @@ from moto import mock_aws
 from moto.awslambda import models as lambda_models
 from moto.core.exceptions import JsonRESTError
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from sandbox.aws import authorization, statemachines
@@ -312,6 +313,14 @@ def test_an_execution_that_has_only_just_been_started_can_be_stopped(engine: Eng
         execution = engine.start(machine)
         engine.states.stop_execution(executionArn=execution)
         assert engine.wait(execution)["status"] == "ABORTED"
+
+
+def test_the_history_of_an_execution_that_has_not_begun_is_empty(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Execution, "start", lambda _self: None)
+    arn = engine.start(engine.machine({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}))
+    assert engine.states.get_execution_history(executionArn=arn)["events"] == []
 
 
 def test_a_stop_after_the_end_changes_nothing(engine: Engine) -> None:
