@@ -24,19 +24,21 @@ from standfast.configuration import first_record
 from standfast.fault_memory import FaultMemory, NodeMemory
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress
 from standfast.node_reports import Collected, NodeAnswer
-from standfast.stores import AppliedConfig, View
+from standfast.stores import AppliedConfig, CheckStore, FaultStore, HistoryStore, View, ViewStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from standfast.capacity import Load
     from standfast.checks import Checked, NodeHealth
+    from standfast.fault_memory import Occurrence
     from standfast.golden import Golden
     from standfast.stores import HealthChange, Told
 
 SCOPE: Final = "us-east-1"
 
 
-class KnownFleet:
+class KnownFleet(ViewStore, CheckStore, HistoryStore, FaultStore):
     """ClusterTable, FaultTable, RegionTable, Messenger and Metrics of a fleet that stands still."""
 
     def __init__(self, fleet: Mapping[str, Any]) -> None:
@@ -64,10 +66,15 @@ class KnownFleet:
         for item in (asdict(checked), asdict(nodes) if nodes else {}):
             self.largest = max(self.largest, len(json.dumps(encode_item(_plain(item)))))
 
+    def write_load(self, load: Load) -> None:
+        """Nobody reads it."""
+
     def read_faults(self) -> FaultMemory:
         return FaultMemory({}, {})
 
-    def write_faults(self, nodes: Sequence[NodeMemory], gpus: Mapping[str, object], *, now: float) -> None:
+    def write_faults(
+        self, nodes: Sequence[NodeMemory], gpus: Mapping[str, tuple[Occurrence, ...]], *, now: float
+    ) -> None:
         """Nobody reads them."""
 
     def outcome(self, _incident_id: str, **_since: float) -> str | None:
@@ -79,7 +86,7 @@ class KnownFleet:
     def write_change(self, change: HealthChange) -> None:
         """Nobody reads it."""
 
-    def changes(self, _cluster_id: str, _most: int) -> Sequence[HealthChange]:
+    def changes(self, cluster_id: str, most: int) -> Sequence[HealthChange]:  # noqa: ARG002 - the port has them
         return ()
 
     def page(self, subject: str, _text: str) -> None:

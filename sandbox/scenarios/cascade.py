@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox import figures
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 NAME: Final = "cascade"
 SHARE: Final = 0.06
 """How much of a processor each replica has."""
-MEASURE_SECONDS: Final = 4.0
+MEASURE_SECONDS: Final = 6.0
+ANSWER_TOKENS: Final = (24, 72)
+"""Long answers, so that few requests make the load: those that are shed come back every few seconds, each through a
+function of its own, and would fill this machine before they fill the standby."""
 AT_ONCE: Final = 6
 """Requests at once to each replica while its rate is measured: more than it has slots."""
 BASE: Final = 0.35
@@ -55,12 +59,14 @@ def run(stage: Stage) -> Report:
             each.load.close()
     stage.sandbox.apply_config(shedding=SHEDDING)
     with Slowness([node.replica for node in region.nodes.nodes()], SHARE):
-        capacity = requests_per_second([node.replica for node in region.nodes.nodes(region.standby)])
+        standby = [node.replica for node in region.nodes.nodes(region.standby)]
+        capacity = requests_per_second(standby, sum(ANSWER_TOKENS) // 2)
         say(f"{region.standby} serves {capacity:.0f} requests a second; asked for are {(BASE + SURGE) * capacity:.0f}")
         region.wait_until_ready()
         model = region.model.version
-        base = region.start_load(Plan(10, BASE * capacity, stage.seed, model, PATIENCE_SECONDS))
-        with Load(Plan(10, SURGE * capacity, stage.seed + 1, model, PATIENCE_SECONDS)) as surge:
+        plan = Plan(10, BASE * capacity, stage.seed, model, PATIENCE_SECONDS, answer_tokens=ANSWER_TOKENS)
+        base = region.start_load(plan)
+        with Load(replace(plan, rate_per_second=SURGE * capacity, seed=stage.seed + 1)) as surge:
             surge.start(region.door.url)
             time.sleep(5.0)
             tale = _Tale(stage)
@@ -77,15 +83,15 @@ def run(stage: Stage) -> Report:
         return tale.report(base.stop(), surged)
 
 
-def requests_per_second(replicas: Sequence[Replica]) -> float:
-    """How many completions these replicas answer, asked all the time by more than they have slots for."""
+def requests_per_second(replicas: Sequence[Replica], tokens: int = 16) -> float:
+    """How many completions of so many tokens these replicas answer, asked by more than they have slots for."""
     import httpx
 
     ends_at = time.monotonic() + MEASURE_SECONDS
 
     def ask(replica: Replica) -> int:
         words = "why is the river north of the stone"
-        body = {"model": replica.model.version, "prompt": words, "max_tokens": 16, "stream": True}
+        body = {"model": replica.model.version, "prompt": words, "max_tokens": tokens, "stream": True}
         answered = 0
         limits = httpx.Limits(max_keepalive_connections=0)  # a connection each, as the clients have
         with httpx.Client(base_url=replica.url, trust_env=False, timeout=30, limits=limits) as client:

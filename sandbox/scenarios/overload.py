@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 NAME: Final = "overload"
 SHARE: Final = 0.03
 """How much of a processor each replica has, so that a few requests a second fill it as they would a real model."""
-LOAD: Final = 1.5
-"""Requests a second, as a part of what the standby can serve; 0.75 of what the primary can, which then has some twelve
-at work: more than the standby has slots, on a quiet machine too."""
-SLOTS: Final = 4
-"""Requests that a sandbox replica serves at once."""
+LOAD: Final = 1.15
+"""Requests a second, as a part of what the standby can serve; 0.58 of what the primary can, which then has some six at
+work, more at times."""
+DECLARED: Final = 2
+"""Requests at once that a replica is declared to carry: of its four slots two are kept for bursts."""
 LOW_SHARE: Final = 0.5
-"""How much of the load is of low priority. Without it the standby has to serve 0.75 of what it can."""
+"""How much of the load is of low priority. Without it the standby has to serve 0.58 of what it can."""
 SHEDDING: Final = {
     "raise_seconds": 5,
     "calm_seconds": 10,
@@ -120,7 +120,7 @@ def _declared(stage: Stage) -> dict[str, Any]:
     for name, region in regions.items():
         region["entry"]["low_priority_rule_arn"] = stage.sandbox.regions[name].entry["LowPriorityRuleArn"]
         for cluster in region["clusters"].values():
-            cluster["capacity"] = {"requests": SLOTS}
+            cluster["capacity"] = {"requests": DECLARED}
     return regions
 
 
@@ -152,7 +152,7 @@ def _measured(region: SandboxRegion, since: float) -> bool:
     loads = region.view().loads
     fresh = [name for name, load in loads.items() if load.measured_at > since + 5]
     source = loads.get(region.primary)
-    return set(fresh) == set(region.replicas) and source is not None and max(source.running, default=0) > 2 * SLOTS
+    return set(fresh) == set(region.replicas) and source is not None and max(source.running, default=0) > 2 * DECLARED
 
 
 def _switchover(region: SandboxRegion) -> str:
