@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 NAME: Final = "overload"
 SHARE: Final = 0.03
 """How much of a processor each replica has, so that a few requests a second fill it as they would a real model."""
-LOAD: Final = 1.15
-"""Requests a second, as a part of what the standby can serve; 0.58 of what the primary can, which then has some six at
+LOAD: Final = 1.25
+"""Requests a second, as a part of what the standby can serve; 0.63 of what the primary can, which then has some four at
 work, more at times."""
-DECLARED: Final = 2
-"""Requests at once that a replica is declared to carry: of its four slots two are kept for bursts."""
+DECLARED: Final = 1
+"""Requests at once that a replica is declared to carry: its other three slots are kept for bursts."""
 LOW_SHARE: Final = 0.5
-"""How much of the load is of low priority. Without it the standby has to serve 0.58 of what it can."""
+"""How much of the load is of low priority. Without it the standby has to serve 0.63 of what it can."""
 SHEDDING: Final = {
     "raise_seconds": 5,
     "calm_seconds": 10,
