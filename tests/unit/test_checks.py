@@ -19,6 +19,7 @@ from standfast.checks import (
     Traffic,
     judge,
 )
+from standfast.damping import History
 from standfast.engine import EngineState
 from standfast.fault_memory import FaultMemory
 from standfast.fleet import Canary
@@ -62,8 +63,11 @@ GOOD = ClusterEvidence(
 )
 
 
-def judged(evidence: ClusterEvidence) -> Checked:
-    return judge(evidence, Canary(), Objectives(), NOW)
+LATE_BEFORE = History(late_since=NOW - 30)
+
+
+def judged(evidence: ClusterEvidence, before: History = LATE_BEFORE) -> Checked:
+    return judge(evidence, Canary(), Objectives(), NOW, before)
 
 
 def check(evidence: ClusterEvidence, name: CheckName) -> tuple[Verdict, str]:
@@ -220,6 +224,16 @@ def test_a_cluster_that_works_and_answers_too_late_is_never_called_dead() -> Non
     assert found == (Verdict.DEGRADED, f"{said}: saturated, not dead")
     wedged = [replace(each, saturated=number == 0) for number, each in enumerate(late)]
     assert check(replace(GOOD, answers=wedged), CheckName.INFERENCE)[0] is Verdict.UNHEALTHY
+
+
+def test_tokens_that_are_late_for_the_first_time_are_told_and_not_yet_believed() -> None:
+    late = replace(GOOD, answers=answers(*[Outcome.SLOW] * 4, took=1.2))
+    first = judged(late, History())
+    assert first.verdict is Verdict.HEALTHY
+    (said,) = [each.reason for each in first.checks if each.name is CheckName.LATENCY]
+    assert said == ("4 of 4 first tokens came later than 1 s, the last after 1.20 s: believed when it is found again")
+    assert judged(late, first.history).verdict is Verdict.DEGRADED
+    assert judged(GOOD, first.history).history.late_since is None
 
 
 def test_a_small_difference_between_siblings_is_none() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.damping import LONGEST_SECONDS, History, damped, wait_seconds
+from standfast.damping import LONGEST_SECONDS, History, confirmed, damped, wait_seconds
 from standfast.health import Verdict
 from standfast.siblings import find_apart
 from tests.builders import NOW
@@ -49,6 +49,20 @@ def test_what_is_unknown_neither_ends_nor_begins_being_well() -> None:
 @given(st.integers(2, 60))
 def test_the_wait_grows_with_each_fall_up_to_a_limit(falls: int) -> None:
     assert wait_seconds(range(falls)) <= wait_seconds(range(falls + 1)) <= LONGEST_SECONDS
+
+
+# Latency
+
+
+def test_tokens_are_called_late_when_two_assessments_running_found_them_late() -> None:
+    assert confirmed(History(), Verdict.DEGRADED, NOW) == (HEALTHY, NOW)
+    assert confirmed(History(late_since=NOW), Verdict.DEGRADED, NOW + 30) == (Verdict.DEGRADED, NOW)
+    assert confirmed(History(late_since=NOW), HEALTHY, NOW + 30) == (HEALTHY, None)
+
+
+def test_an_assessment_without_a_token_says_nothing_of_latency() -> None:
+    assert confirmed(History(late_since=NOW), UNKNOWN, NOW + 30) == (UNKNOWN, NOW)
+    assert confirmed(History(), UNKNOWN, NOW) == (UNKNOWN, None)
 
 
 # Siblings

@@ -14,12 +14,12 @@ check that is known; it is unknown when inference is, because nobody can then sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING
 
-from standfast.damping import History, damped
+from standfast.damping import History, confirmed, damped
 from standfast.engine import EngineState
 from standfast.health import PASSED, Outcome, Verdict
 from standfast.siblings import find_slow
@@ -141,14 +141,15 @@ class Checked:
 def judge(
     evidence: ClusterEvidence, canary: Canary, objectives: Objectives, now: float, before: History | None = None
 ) -> Checked:
-    """Answer the five questions and give the verdict; one that comes and goes is damped by its history."""
-    checks = (
-        _gpu(evidence),
-        _model(evidence),
-        _inference(evidence),
-        _latency(evidence, canary, objectives),
-        _errors(evidence, objectives),
-    )
+    """Answer the five questions and give the verdict; one that comes and goes is damped by its history.
+
+    Tokens are called late when the assessment before found them late too.
+    """
+    latency = _latency(evidence, canary, objectives)
+    believed, late_since = confirmed(before or History(), latency.verdict, now)
+    if believed is not latency.verdict:
+        latency = replace(latency, verdict=believed, reason=f"{latency.reason}: believed when it is found again")
+    checks = (_gpu(evidence), _model(evidence), _inference(evidence), latency, _errors(evidence, objectives))
     known = {check.verdict for check in checks}
     inference = next(check for check in checks if check.name is CheckName.INFERENCE)
     verdict = next(verdict for verdict in (*_WORST_FIRST, Verdict.UNKNOWN) if verdict in known)
@@ -157,6 +158,7 @@ def judge(
     decisive = [check for check in checks if check.verdict is verdict] if verdict is not Verdict.HEALTHY else []
     reason = "; ".join(f"{check.name}: {check.reason}" for check in decisive) or inference.reason
     verdict, damping, history = damped(before or History(), verdict, now)
+    history = replace(history, late_since=late_since)
     return Checked(evidence.cluster_id, verdict, damping or reason, checks, now, history)
 
 

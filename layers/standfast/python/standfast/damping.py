@@ -1,12 +1,14 @@
 """Flap damping: who comes and goes is believed later each time (law 6: seconds to fail, minutes to return).
 
+And what is late is believed when two assessments running found it: one heavy second is not a fault.
+
 The penalty of RFC 2439 (BGP route flap damping) in its simplest form: the wait doubles with each relapse within an hour
 and is over in a quarter of an hour at most.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from standfast.health import Verdict
@@ -21,15 +23,29 @@ LONGEST_SECONDS: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """When a cluster became unhealthy, in the last hour, oldest first; `well_since`: None while it is not well."""
+    """What the assessments before this one saw of a cluster; times in seconds since the epoch.
+
+    `relapses`: when it became unhealthy, in the last hour, oldest first. `well_since`: None while it is not well.
+    `late_since`: since when each assessment found its tokens late, None when the last one did not.
+    """
 
     relapses: tuple[float, ...] = ()
     well_since: float | None = None
+    late_since: float | None = None
 
 
 def wait_seconds(relapses: Sequence[float]) -> float:
     """How long a cluster must be well to be believed: no time after one relapse, a minute after two, doubling."""
     return 0.0 if len(relapses) < 2 else min(FIRST_SECONDS * 2 ** (len(relapses) - 2), LONGEST_SECONDS)
+
+
+def confirmed(before: History, latency: Verdict, now: float) -> tuple[Verdict, float | None]:
+    """The verdict on latency to believe, and `late_since` to remember. An unknown one says nothing of either."""
+    if latency is Verdict.UNKNOWN:
+        return latency, before.late_since
+    if latency is Verdict.HEALTHY:
+        return latency, None
+    return (Verdict.HEALTHY, now) if before.late_since is None else (latency, before.late_since)
 
 
 def damped(before: History, verdict: Verdict, now: float) -> tuple[Verdict, str, History]:
@@ -39,13 +55,13 @@ def damped(before: History, verdict: Verdict, now: float) -> tuple[Verdict, str,
     """
     relapses = tuple(at for at in before.relapses if now - at <= REMEMBERED_SECONDS)
     if verdict is Verdict.UNKNOWN:
-        return verdict, "", History(relapses, before.well_since)
+        return verdict, "", replace(before, relapses=relapses)
     if verdict is Verdict.UNHEALTHY:
         is_new = before.well_since is not None or not before.relapses
-        return verdict, "", History((*relapses, now) if is_new else relapses, None)
+        return verdict, "", replace(before, relapses=(*relapses, now) if is_new else relapses, well_since=None)
     well_since = now if before.well_since is None else before.well_since
     wait, well = wait_seconds(relapses), now - well_since
-    history = History(relapses, well_since)
+    history = replace(before, relapses=relapses, well_since=well_since)
     if well >= wait:
         return verdict, "", history
     said = f"well for {well:.0f} s, but it fell {len(relapses)} times in the last hour: believed after {wait:.0f} s"

@@ -193,9 +193,10 @@ def change_from_item(item: Mapping[str, Any]) -> HealthChange:
 
 
 def _history(item: Mapping[str, Any]) -> History:
-    well_since = item.get("well_since")
-    relapses = tuple(float(at) for at in item.get("relapses", ()))
-    return History(relapses, None if well_since is None else float(well_since))
+    well_since, late_since = (
+        None if item.get(key) is None else float(item[key]) for key in ("well_since", "late_since")
+    )
+    return History(tuple(float(at) for at in item.get("relapses", ())), well_since, late_since)
 
 
 def replicas_from_item(item: Mapping[str, Any] | None) -> dict[str, Sequence[ReplicaAddress]]:
