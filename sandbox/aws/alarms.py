@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.cloudwatch.exceptions import ValidationError
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from sandbox.aws.alarm_rules import Outcome, UnsupportedAlarmError, judge, rule_of
+from sandbox.aws.sessions import new_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class Alarms:
         self._metrics = metrics
         self._judged: dict[tuple[str, str], float] = {}  # (Region, alarm) -> end of the newest period that was judged
         self._transitions: list[Transition] = []
-        self._session: Any = boto3.Session()
+        self._session: Any = new_session()
         self._clients: dict[tuple[str, str], Any] = {}
 
     def transitions(self) -> tuple[Transition, ...]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from unittest import mock
 
-import boto3
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
@@ -42,6 +41,7 @@ from sandbox.aws import (
     templates,
 )
 from sandbox.aws.latency import Latencies, LatencyInjector
+from sandbox.aws.sessions import new_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +133,7 @@ class Cloud:
                 self.ticker.stop,
             ):
                 stack.callback(take_back)
-            self._session: Any = boto3.Session()
+            self._session: Any = new_session()
             for region in self.regions:
                 self.client("s3", region).create_bucket(Bucket=_artefacts(region), **_location(region))
                 self._publish_image(region)

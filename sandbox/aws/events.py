@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.events.models import Rule
@@ -25,6 +24,7 @@ from moto.scheduler.models import scheduler_backends
 
 from sandbox.aws.execution import send_to_queue
 from sandbox.aws.roles import RoleClients
+from sandbox.aws.sessions import new_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ class Targets:
     """Delivers to targets, each in the Region that its ARN names, on threads of its own."""
 
     def __init__(self) -> None:
-        self._session: Any = boto3.Session()
+        self._session: Any = new_session()
         self._lock = threading.Lock()
         self._admin: dict[tuple[str, str], Any] = {}
         self._roles = RoleClients("eventbridge")
@@ -193,7 +193,7 @@ def put_execution_status(regions: Iterable[str]) -> Callable[[ExecutionStatus], 
 
     The detail's fields are those of the Step Functions guide, "Automating Step Functions event delivery".
     """
-    session: Any = boto3.Session()
+    session: Any = new_session()
     clients = {region: session.client("events", region_name=region) for region in regions}
 
     def put(status: ExecutionStatus) -> None:

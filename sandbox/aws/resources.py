@@ -13,10 +13,11 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.core.common_models import CloudFormationModel
+
+from sandbox.aws.sessions import new_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -153,7 +154,7 @@ def install(types: Iterable[ResourceType]) -> None:
 
 @functools.cache
 def _session() -> Any:
-    return boto3.Session(aws_access_key_id="cloudformation", aws_secret_access_key="not-a-secret")  # noqa: S106
+    return new_session(aws_access_key_id="cloudformation", aws_secret_access_key="not-a-secret")  # noqa: S106
 
 
 @functools.cache

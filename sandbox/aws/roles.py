@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from moto.sts.models import sts_backends
+
+from sandbox.aws.sessions import new_session
 
 
 class RoleClients:
@@ -35,8 +36,7 @@ class RoleClients:
             duration=3600,
             external_id=None,
         )
-        session: Any = boto3.session.Session()
-        return session.client(
+        return new_session().client(
             service,
             region_name=region,
             aws_access_key_id=assumed.access_key_id,
