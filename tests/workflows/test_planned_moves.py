@@ -44,10 +44,51 @@ def stands_at(region: SandboxRegion, weights: Mapping[str, int]) -> bool:
     return bool(region.view().scope.desired.weights == weights)
 
 
+def assess_when(region: SandboxRegion, weights: Mapping[str, int]) -> None:
+    """Let the schedule of the assessment fire once a stage is reached, which waits for what is found after it."""
+    told = len(region.messages())
+
+    def reached_or_told() -> bool:
+        texts = [message.subject for message in region.messages()[told:]]
+        assert not any("held back" in text or "given up" in text for text in texts), region.messages()[told:]
+        return stands_at(region, weights)
+
+    region.wait_for("the stage", reached_or_told, 90.0)
+    region.cloud.ticker.fire("standfast-assess", region.name)
+
+
+def test_what_aws_announces_moves_the_traffic_before_it_and_an_event_that_comes_twice_moves_once(
+    sandbox: Sandbox, region: SandboxRegion
+) -> None:
+    told = len(region.messages())
+    sandbox.apply_config(moves={"planned_events": "switchover", "stages": [100], "bake_seconds": 0})
+    event = json.loads((ROOT / "docs/events/instance_retirement.json").read_text())
+    gone = [{"entityValue": node.instance_id} for node in region.nodes.nodes(PRIMARY)]
+    start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 86_400))
+    detail = json.dumps({**event["detail"], "affectedEntities": gone, "startTime": start})
+    entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": detail}
+    announced = f"{REGION}: AWS takes nodes of {PRIMARY}, the traffic is moved before it"
+
+    def subjects() -> list[str]:
+        return [message.subject for message in region.messages()[told:]]
+
+    region.client("events").put_events(Entries=[entry])
+    region.wait_for("the announcement", lambda: announced in subjects(), 90.0)
+    region.client("events").put_events(Entries=[entry])
+    assess_when(region, {PRIMARY: 0, STANDBY: 100})
+    ended = region.wait_for("its end", lambda: [each for each in subjects() if "switchover" in each], 90.0)
+    assert ended[0].endswith("is done"), region.messages()[told:]
+    sandbox.apply_config()
+    assert region.view().scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
+    assert subjects().count(announced) == 1
+    assert len([each for each in region.executions() if each["name"].startswith(f"{REGION}-planned-")]) == 1
+
+
 def test_a_switchover_asks_a_person_and_loses_no_request(region: SandboxRegion) -> None:
     told = len(region.messages())
     load = region.start_load(Plan(clients=8, rate_per_second=40.0, model=region.model.version))
     arn = region.start_execution({**PLANNED, "stages": [10, 100], "pause_before": [100], "pause_seconds": 600})
+    assess_when(region, {PRIMARY: 90, STANDBY: 10})
     link = asked_link(region, told)
     assert stands_at(region, {PRIMARY: 90, STANDBY: 10})
     tampered = [link.replace("e=1", "e=2"), link[:-4] + "AAAA", link.replace("?q=", "?q=0"), link.split("?")[0]]
@@ -59,6 +100,7 @@ def test_a_switchover_asks_a_person_and_loses_no_request(region: SandboxRegion) 
     assert answer(link, "perhaps").status_code == 400
     assert answer(link, "approve").status_code == 200
     assert (answer(link, "abort").status_code, answer(link).status_code) == (410, 410)
+    assess_when(region, {PRIMARY: 0, STANDBY: 100})
     execution = region.wait_for_end(arn)
     assert execution["status"] == "SUCCEEDED", execution.get("cause")
     time.sleep(1.0)  # some requests more, all at the new cluster
@@ -124,31 +166,6 @@ def test_a_planned_move_that_is_stopped_is_undone_by_the_reconciler(region: Sand
     region.wait_for("the way back", lambda: stands_at(region, {PRIMARY: 100, STANDBY: 0}), 30.0)
     scope = region.wait_for("the lease to be free", lambda: (s := region.view().scope).lease.holder is None and s, 10)
     assert (scope.desired.move, scope.attempts) == (None, 0)
-
-
-def test_what_aws_announces_moves_the_traffic_before_it_and_an_event_that_comes_twice_moves_once(
-    sandbox: Sandbox, region: SandboxRegion
-) -> None:
-    told = len(region.messages())
-    sandbox.apply_config(moves={"planned_events": "switchover", "stages": [100], "bake_seconds": 0})
-    event = json.loads((ROOT / "docs/events/instance_retirement.json").read_text())
-    gone = [{"entityValue": node.instance_id} for node in region.nodes.nodes(PRIMARY)]
-    start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 86_400))
-    detail = json.dumps({**event["detail"], "affectedEntities": gone, "startTime": start})
-    entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": detail}
-    announced = f"{REGION}: AWS takes nodes of {PRIMARY}, the traffic is moved before it"
-
-    def subjects() -> list[str]:
-        return [message.subject for message in region.messages()[told:]]
-
-    region.client("events").put_events(Entries=[entry])
-    region.wait_for("the announcement", lambda: announced in subjects(), 90.0)
-    region.client("events").put_events(Entries=[entry])
-    region.wait_for("the switchover", lambda: any("is done" in subject for subject in subjects()), 90.0)
-    sandbox.apply_config()
-    assert region.view().scope.desired.roles == {PRIMARY: Role.STANDBY, STANDBY: Role.ACTIVE}
-    assert subjects().count(announced) == 1
-    assert len([each for each in region.executions() if each["name"].startswith(f"{REGION}-planned-")]) == 1
 
 
 @pytest.mark.parametrize(
