@@ -38,7 +38,7 @@ def _announcement(step: DrainStep, now: float) -> Announcement:
     if step.mode == "preflight":
         brake, chosen = regions.glance_at_brake(), step.selection.cluster_id
         found = preflight.obstacles(table.view(), brake, step.shift.weights, chosen, now)
-        return announcements.preflight_passed(step, found)
+        return announcements.preflight_passed(step, [*found, *preflight.of_the_quotas(step)])
     if step.planned:
         return move_announcements.moved(step) if step.may_change else move_announcements.held_back(step)
     seen = evidence.gather(step.scope_id, table, regions, now)

@@ -141,6 +141,10 @@ def _group_of_instance(parameters: Any, caller: Caller) -> list[str]:
     return [str(group.arn) if group else _arn("autoscaling", "autoScalingGroup:", "none", caller)]
 
 
+def _quota(parameters: Any, caller: Caller) -> list[str]:
+    return [_arn("servicequotas", f"{parameters['ServiceCode']}/", str(parameters["QuotaCode"]), caller)]
+
+
 # Service -> (parameter that must be there, how it makes the resources), the first that fits. Where the service
 # authorization reference has no resource type for an action, the resource is `*`.
 _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[str]]]]]] = {
@@ -162,10 +166,13 @@ _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[
         ("Path", _named("ssm", "parameter/", "Path")),
     ],
     "autoscaling": [("InstanceId", _group_of_instance)],
+    "servicequotas": [("QuotaCode", _quota)],
     "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
     "kms": [("KeyId", _key)],
 }
-_NO_RESOURCE_TYPE: Final = re.compile(r"(elasticloadbalancing|ec2|autoscaling|cloudwatch):(Describe|List).*")
+_NO_RESOURCE_TYPE: Final = re.compile(
+    r"(elasticloadbalancing|ec2|autoscaling|cloudwatch):(Describe|List).*|servicequotas:GetAWSDefault.*"
+)
 
 
 class Authorizer:

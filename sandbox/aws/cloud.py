@@ -35,6 +35,7 @@ from sandbox.aws import (
     monitoring,
     resources,
     run_command,
+    service_quotas,
     ssm,
     statemachines,
     tables,
@@ -114,6 +115,7 @@ class Cloud:
             targets = events.Targets()
             self.run_command = run_command.RunCommand(self.latency)
             self.auto_scaling = auto_scaling.AutoScaling(self.latency)
+            self.service_quotas = service_quotas.ServiceQuotas()
             self.ticker = events.Ticker(self.regions, targets)
             told = events.put_execution_status(self.regions)
             for take_back in (
@@ -126,6 +128,7 @@ class Cloud:
                 events.install(targets),
                 ssm.install(self.run_command),
                 self.auto_scaling.install(),
+                self.service_quotas.install(),
                 self.run_command.close,
                 statemachines.stop_executions,
                 self.environments.close,

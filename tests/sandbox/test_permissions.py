@@ -98,6 +98,7 @@ BUSES = f"arn:aws:events:{PLACE}:event-bus"
 ONE_GROUP = {"TargetGroupArn": GROUP}
 TARGETS = {**ONE_GROUP, "Targets": [{"Id": "i"}]}
 UPLOAD = {"Bucket": "b", "Key": "k", "UploadId": "u"}
+QUOTA = {"ServiceCode": "ec2", "QuotaCode": "L-1"}
 ENTRY = {"Source": "s", "DetailType": "d", "Detail": "{}"}
 
 
@@ -134,6 +135,8 @@ ENTRY = {"Source": "s", "DetailType": "d", "Detail": "{}"}
         ("s3", "complete_multipart_upload", UPLOAD, "s3:PutObject", "arn:aws:s3:::b/k"),
         ("s3", "create_multipart_upload", {"Bucket": "b", "Key": "k"}, "s3:PutObject", "arn:aws:s3:::b/k"),
         ("kms", "generate_data_key", {"KeyId": "alias/k"}, "kms:GenerateDataKey", f"arn:aws:kms:{PLACE}:alias/k"),
+        ("service-quotas", "get_service_quota", QUOTA, "servicequotas:GetServiceQuota",
+         f"arn:aws:servicequotas:{PLACE}:ec2/L-1"),
     ],
 )  # fmt: skip
 def test_a_request_needs_its_action_on_its_resource(

@@ -412,7 +412,9 @@ def test_every_change_of_status_is_told_in_order(engine: Engine) -> None:
 START_AND_WAIT = "arn:aws:states:::states:startExecution.sync:2"
 
 
-def failover(engine: Engine, child: Any = None, **answers: Callable[[Any], Any]) -> Any:
+def failover(
+    engine: Engine, child: Any = None, given: Mapping[str, Any] | None = None, **answers: Callable[[Any], Any]
+) -> Any:
     """Run the real machine with functions that answer as the real ones do where they agree."""
     told = {
         "TakeLease": lambda payload: {
@@ -438,7 +440,7 @@ def failover(engine: Engine, child: Any = None, **answers: Callable[[Any], Any])
 
     definition = yaml.safe_load(re.sub(r"\$\{(\w+)\}", substitute, FAILOVER.read_text()))
     engine.calls.clear()
-    described = engine.run(definition, {"scope_id": REGION})
+    described = engine.run(definition, {"scope_id": REGION, **(given or {})})
     return described, [name.rsplit("-", 1)[0] for name, _ in engine.calls]
 
 
@@ -451,6 +453,36 @@ def test_the_failover_machine_runs_whole(engine: Engine) -> None:
     ]  # fmt: skip
     output = json.loads(described["output"])
     assert (output["execution"], output["scope_id"]) == (described["name"], REGION)
+
+
+def held_back(payload: Any) -> Any:
+    return {**payload["input"], "may_change": False, "planned": False, "mode": payload["input"]["mode"]}
+
+
+READ_ONLY = ["TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing"]
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("preflight", ["LookAtQuotas"]), ("failover", [])])
+def test_quotas_are_asked_for_in_a_preflight_and_not_by_a_failover_that_is_held_back(
+    engine: Engine, mode: str, asked: list[str]
+) -> None:
+    described, called = failover(engine, TakeLease=held_back, given={"mode": mode})
+    assert described["status"] == "SUCCEEDED", described
+    assert called == [*READ_ONLY, *asked, "Announce"]
+
+
+def test_a_preflight_that_cannot_read_the_quotas_tells_it_and_passes(engine: Engine) -> None:
+    told: list[Any] = []
+
+    def refuse(_: Any) -> Any:
+        raise RaisedError("AccessDeniedError", "GetServiceQuota of L-1")
+
+    described, _ = failover(
+        engine, TakeLease=held_back, LookAtQuotas=refuse, Announce=told.append, given={"mode": "preflight"}
+    )
+    assert described["status"] == "SUCCEEDED", described
+    assert told[0]["error"]["Error"] == "AccessDeniedError"
+    assert "quotas" not in told[0]
 
 
 def planned(payload: Any) -> Any:

@@ -54,6 +54,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "failover.check_drain": {"view"},
     "failover.give_up": {"view", "read", "read_config", "write_desired", "release", "outcome", "record"},
     "failover.handle_planned_event": {"view", "outcome", "record"},
+    "failover.look_at_quotas": {"read_config"},
     "failover.probe_standbys": {"view"},
     "failover.quarantine": {"read", "write_desired"},
     "failover.readmit_cluster": {"read_config", "read", "grant", "write_desired", "release"},
@@ -207,6 +208,13 @@ OTHER_ACTIONS: dict[str, set[str]] = {
         "events:PutEvents",
         "sns:Publish",
         "states:StartExecution",
+    },
+    "failover.look_at_quotas": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeLaunchTemplateVersions",
+        "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:GetServiceQuota",
     },
     "failover.readmit_cluster": {"states:DescribeExecution"},
     "failover.reconcile": {

@@ -117,6 +117,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
         ANY,
         "The failover is done. That its cluster is in nobody's hand yet is told, and the scheduled look begins it.",
     ),
+    ("LookAtQuotas", "Announce"): (
+        ANY,
+        "A preflight that cannot read a quota has proven all the same that a failover would work; both are told.",
+    ),
     ("Readmit", "WaitForLease"): (
         frozenset({"LeaseHeldError"}),
         "Somebody changes the scope rightly. That ends, and the nodes are looked at anew before the role changes.",
@@ -398,6 +402,13 @@ def test_a_region_that_fails_ends_as_the_others_do() -> None:
     graph = states("replicate_model/ReplicateToRegions/0")
     assert [name for name, state in graph.items() if state["Type"] in ("Succeed", "Fail")] == ["RegionEnded"]
     assert {name for name, state in graph.items() if state["Type"] == "Task"} == {"StartPull", "CheckPull"}
+
+
+def test_quotas_are_asked_for_in_a_preflight_only() -> None:
+    graph = states("cluster_failover")
+    assert {name for name, state in graph.items() if "LookAtQuotas" in onward(state)} == {"IsChangeAllowed"}
+    (choice,) = [each for each in graph["IsChangeAllowed"]["Choices"] if each["Next"] == "LookAtQuotas"]
+    assert (choice["Variable"], choice["StringEquals"]) == ("$.mode", "preflight")
 
 
 def test_a_failover_does_not_wait_for_the_recovery_that_it_starts() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from sandbox.aws.service_quotas import GRANTED
 from sandbox.plan import FLEET, SandboxError
 from sandbox.region import SandboxRegion
 from sandbox.world import Sandbox
@@ -48,6 +49,34 @@ def test_a_preflight_that_may_not_write_the_rule_names_the_permission(region: Sa
     why = f"AccessDeniedError: elasticloadbalancing:ModifyRule, tried on {region.rule_arn}: "
     assert any(f"A failover would NOT work now: {why}" in text for text in notices)
     assert len(region.rule_changes) == changes
+
+
+def test_a_quota_that_is_too_small_for_a_rebuilding_is_told_once_by_preflights_that_pass(
+    region: SandboxRegion,
+) -> None:
+    code, needed = "L-DB2E81BA", 8 * sum(REPLICAS.values())  # of a g6.2xlarge, as in infrastructure/gpu-cluster.yaml
+    region.cloud.service_quotas.grant(REGION, code, needed - 1)
+    told = len(region.messages())
+    try:
+        executions = [run(region, {"mode": "preflight", "scope_id": REGION}) for _ in range(2)]
+    finally:
+        region.cloud.service_quotas.grant(REGION, code, GRANTED)
+    assert [execution["status"] for execution in executions] == ["SUCCEEDED", "SUCCEEDED"]
+    outcomes = [json.loads(execution["output"])["told"]["outcome"] for execution in executions]
+    assert all(outcome.endswith("; mind the quota") for outcome in outcomes)
+    notices = [message.text for message in region.messages()[told:] if message.topic == "notice"]
+    short = [text for text in notices if f"({code}) of {REGION} is {needed - 1} vCPUs, and {needed} are needed" in text]
+    assert len(short) == len(set(outcomes))  # a hold-down that a test before it left may end between the two
+
+
+def test_a_preflight_that_may_not_read_a_quota_names_the_permission_and_passes(region: SandboxRegion) -> None:
+    told = len(region.messages())
+    with denied(region, "LookAtQuotas", "servicequotas:GetServiceQuota"):
+        execution = run(region, {"mode": "preflight", "scope_id": REGION})
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    assert json.loads(execution["output"])["told"]["outcome"].endswith("; mind the unread quota")
+    notices = [message.text for message in region.messages()[told:] if message.topic == "notice"]
+    assert any("is not known: AccessDeniedError: GetServiceQuota of L-DB2E81BA" in text for text in notices)
 
 
 def test_the_availability_to_expect_is_computed_by_a_role_that_may_do_nothing(region: SandboxRegion) -> None:

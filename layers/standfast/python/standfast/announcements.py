@@ -69,6 +69,7 @@ def preflight_passed(step: DrainStep, obstacles: Sequence[Obstacle] = ()) -> Ann
     chosen = step.selection.cluster_id
     text = f"A failover would work now: {step.selection.reason}. {step.selection.overload}".strip()
     lines = [text, *_listed("Mind", [obstacle.reason for obstacle in obstacles])]
+    lines += _listed("Of AWS's quotas", step.quotas.notes if step.quotas else ())
     subject = f"{step.scope_id}: {chosen} could take over{', with something to mend' * bool(obstacles)}"
     kinds = "".join(f"; mind the {obstacle.kind}" for obstacle in obstacles)
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "PreflightPassed", f"would work: {chosen}{kinds}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from standfast.announcements import cause_in_words
 from standfast.checks import CheckName
 from standfast.health import Verdict
 from standfast.lease import Purpose
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from standfast.brake import Brake
+    from standfast.steps import DrainStep
     from standfast.stores import View
     from standfast.traffic import Weights
 
@@ -38,6 +40,17 @@ def obstacles(view: View, brake: Brake, actual: Weights, chosen: str, now: float
         *_of_the_model(view, chosen),
         *_drift(view, actual),
     ]
+
+
+def of_the_quotas(step: DrainStep) -> list[Obstacle]:
+    """Those that do not suffice, by what LookAtQuotas answered; where it did not, that nobody knows, and why.
+
+    The two are of different kinds, so that whoever mends a permission is told of the quota that it shows.
+    """
+    if step.quotas is not None:
+        return [Obstacle("quota", reason) for reason in step.quotas.short]
+    why = cause_in_words(step.error) if step.error else "nobody asked"
+    return [Obstacle("unread quota", f"whether AWS's quotas let a lost cluster be rebuilt is not known: {why}")]
 
 
 def _of_the_lease(view: View, now: float) -> Iterator[Obstacle]:

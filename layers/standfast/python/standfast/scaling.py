@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,15 +32,15 @@ class FailedActivity:
         return f"{self.refusal}, and Auto Scaling group {self.group} cannot launch: {self.said}"
 
 
+ASK_FOR_MORE: Final = (
+    "ask for a higher quota (Service Quotas, Amazon EC2, vCPUs of this instance family), or stop what else uses it"
+)
 _MENDS = {
     Refusal.CAPACITY: (
         "give the Auto Scaling group {group} another instance type or Availability Zone, or reserve capacity "
         "(On-Demand Capacity Reservation, Capacity Block); it goes on trying by itself, and what comes is taken in."
     ),
-    Refusal.QUOTA: (
-        "ask for a higher quota (Service Quotas, Amazon EC2, vCPUs of this instance family), or stop what else uses "
-        "it; the Auto Scaling group {group} goes on trying by itself."
-    ),
+    Refusal.QUOTA: (f"{ASK_FOR_MORE}; the Auto Scaling group {{group}} goes on trying by itself."),
     Refusal.OTHER: "mend what AWS says above: it stands in the activity history of the Auto Scaling group {group}.",
 }
 

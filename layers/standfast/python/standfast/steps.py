@@ -223,15 +223,24 @@ class RecoveryAnswer(BaseModel):
     reason: str
 
 
+class QuotaAnswer(BaseModel):
+    """A quotas.Decision as JSON."""
+
+    short: list[str]
+    notes: list[str]
+
+
 class DrainStep(ChosenStep):
     """What the steps after ShiftTraffic read. `drain` is there once CheckDrain has answered, `recovery` StartRecovery.
 
-    `error` is what was caught on the way, where it kept nothing from being done.
+    `quotas` is there in a preflight, once LookAtQuotas has answered. `error` is what was caught on the way, where it
+    kept nothing from being done.
     """
 
     shift: ShiftAnswer
     drain: DrainAnswer | None = None
     recovery: RecoveryAnswer | None = None
+    quotas: QuotaAnswer | None = None
     error: Caught | None = None
 
 
