@@ -45,7 +45,7 @@ lint: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 proof: install ## The tests that take longer than `make test` may
 	$(BIN)/pytest -m long

@@ -113,6 +113,7 @@ def test_a_fault_that_only_a_replacement_mends_gets_one_and_the_new_node_serves(
     region.invoke("discover-replicas", {})
 
 
+@pytest.mark.long
 def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby(region: SandboxRegion) -> None:
     since, (first, second, *_) = time.time(), region.nodes.nodes(PRIMARY)
     payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
