@@ -125,6 +125,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "FindConfigDriftFunction",
         "HandleAlarmFunction",
         "HandlePlannedEventFunction",
+        "KeepLedgerFunction",
         "ReconcileFunction",
         "RepairModelsFunction",
         "WatchEndpointsFunction",
