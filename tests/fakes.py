@@ -226,6 +226,9 @@ class FakeIncidentLog:
     def closed_incidents(self, most: int) -> Sequence[Incident]:
         return self.closed[::-1][:most]
 
+    def closed_since(self, moment: float) -> Sequence[Incident]:
+        return [each for each in self.closed if each.closed_at is not None and each.closed_at >= moment]
+
     def write_incident(self, incident: Incident) -> None:
         self.faults.check("write_incident")
         stands = self.open.get(incident.incident_id)

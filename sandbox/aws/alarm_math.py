@@ -1,4 +1,5 @@
-"""The metric math of alarms, as far as the templates need it: numbers, ids, + - *, brackets, and FILL(id, number).
+"""The metric math of alarms, as far as the templates need it: numbers, ids, + - *, brackets, FILL(id, number), and
+MIN([id, …]), which is the least of several metrics in each period.
 
 Source: "Using math expressions with CloudWatch metrics" in AWS's user guide. Where a metric has no datapoint the result
 has none either; FILL puts a number there. SEARCH is no expression for an alarm (same page): an alarm names its metrics.
@@ -54,6 +55,9 @@ class Expression:
             case ast.Call(func=ast.Name(id="FILL"), args=[ast.Name(id=name), ast.Constant(value=int() | float())]):
                 self.names.add(name)
                 self.filled.add(name)
+            case ast.Call(func=ast.Name(id="MIN"), args=[ast.List(elts=[_, *_] as several)]):
+                for each in several:
+                    self._check(each)
             case _:
                 raise UnsupportedMathError(f"the sandbox does not compute {ast.unparse(node)}")
 
@@ -67,6 +71,9 @@ def _value(node: ast.expr, metrics: Mapping[str, float | None]) -> float | None:
         case ast.BinOp(left=left, op=op, right=right):
             one, other = _value(left, metrics), _value(right, metrics)
             return None if one is None or other is None else _OPERATIONS[type(op)](one, other)
+        case ast.Call(args=[ast.List(elts=several)]):
+            values = [_value(each, metrics) for each in several]
+            return None if None in values else min(value for value in values if value is not None)
         case ast.Call(args=[ast.Name(id=name), ast.Constant(value=int() | float() as number)]):
             found = metrics[name]
             return float(number) if found is None else found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sandbox.aws.alarm_math import Expression, UnsupportedMathError
-from sandbox.aws.metrics import KEPT_SECONDS, Metric, Summary, UnknownStatisticError
+from sandbox.aws.metrics import FINE_SECONDS, KEPT_SECONDS, Metric, Summary, UnknownStatisticError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,8 +107,9 @@ def rule_of(alarm: Any) -> AlarmRule:
     )
     if rule.period not in _SHORT_PERIODS and rule.period % _MINUTE:
         raise UnsupportedAlarmError(f"{alarm.name}: a period is 10, 20, 30 or a multiple of 60 s, not {rule.period}")
-    if rule.datapoints * rule.period > KEPT_SECONDS:
-        raise UnsupportedAlarmError(f"{alarm.name}: the sandbox keeps metrics for {KEPT_SECONDS:g} s only")
+    kept = FINE_SECONDS if rule.period < _MINUTE else KEPT_SECONDS
+    if rule.datapoints * rule.period > kept:
+        raise UnsupportedAlarmError(f"{alarm.name}: the sandbox keeps metrics for {kept:g} s only")
     return rule
 
 

@@ -1,9 +1,10 @@
 """CloudWatch's metrics: a bounded store for each Region, read by alarms and through the API alike.
 
 moto keeps every datapoint in a list for ever, matches dimensions by their order and forgets the namespace, and knows no
-percentiles. Here datapoints are aggregated as CloudWatch stores them: by second, or by minute (`StorageResolution`),
-for 15 minutes. `install` has moto's API answer from here. A scenario takes metrics away with `silence` and
-`lose_reads`.
+percentiles. Here datapoints are aggregated as CloudWatch stores them: by second, or by minute (`StorageResolution`).
+After 15 minutes seconds become minutes, as they do there after three hours, and lose their percentiles; minutes are
+kept for eight hours, as there for 15 days: the ledger reads seven. `install` has moto's API answer from here. A
+scenario takes metrics away with `silence` and `lose_reads`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import re
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-KEPT_SECONDS: Final = 900.0
+KEPT_SECONDS: Final = 8 * 3600.0
+FINE_SECONDS: Final = 900.0
+_MINUTE: Final = 60.0
 _PRUNED_EACH_SECONDS: Final = 60.0
 _PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
 
@@ -136,7 +139,7 @@ class Metrics:
                 stored[key] = stored[key] + datum.summary if key in stored else datum.summary
             if (now := self.clock()) - self._pruned_at >= _PRUNED_EACH_SECONDS:
                 self._pruned_at = now
-                self._prune(now - KEPT_SECONDS)
+                self._prune(now)
 
     def summaries(
         self, region: str, metric: Metric, start: float, end: float, period: float, unit: str | None = None
@@ -186,7 +189,15 @@ class Metrics:
         with self._lock:
             return self._lost.get(region) or self._lost.get(None)
 
-    def _prune(self, oldest: float) -> None:
+    def _prune(self, now: float) -> None:
+        fine = (now - FINE_SECONDS) // _MINUTE * _MINUTE
         for metrics in self._stored.values():
             for metric, stored in metrics.items():
-                metrics[metric] = {key: summary for key, summary in stored.items() if key[0] >= oldest}
+                kept: dict[tuple[float, str], Summary] = {}
+                for (at, unit), summary in stored.items():
+                    if at < now - KEPT_SECONDS:
+                        continue
+                    key = (at if at >= fine else at // _MINUTE * _MINUTE, unit)
+                    found = summary if at >= fine else replace(summary, values={})
+                    kept[key] = kept[key] + found if key in kept else found
+                metrics[metric] = kept

@@ -102,3 +102,11 @@ def test_an_incident_that_cannot_be_understood_is_refused_by_name(
     )
     with pytest.raises(CorruptStateError, match="incident i-1"):
         table.open_incidents()
+
+
+def test_incidents_are_found_by_when_they_were_closed_however_long_ago_they_were_opened(table: IncidentTable) -> None:
+    for name, opened, closed in (("long", 50_000, 100), ("old", 60_000, 59_000), ("short", 90, 20)):
+        begun = replace(NEW, incident_id=name, opened_at=NOW - opened)
+        table.write_incident(begun)
+        table.write_incident(replace(begun, version=1, closed_at=NOW - closed))
+    assert [each.incident_id for each in table.closed_since(NOW - 100)] == ["long", "short"]

@@ -263,6 +263,34 @@ def test_an_alarm_may_reckon_with_several_metrics_and_has_no_datapoint_where_one
     assert region.state == "ALARM"  # 6 are wanted, and none there
 
 
+def test_an_alarm_on_two_windows_goes_off_when_both_are_over_it_and_ends_when_one_no_longer_is(region: Region) -> None:
+    def query(name: str) -> dict[str, Any]:
+        found = {"Namespace": "Standfast", "MetricName": name, "Dimensions": [{"Name": "Fleet", "Value": "f"}]}
+        return {"Id": name, "ReturnData": False, "MetricStat": {"Metric": found, "Period": 300, "Stat": "Maximum"}}
+
+    def publish(long: float, short: float) -> None:
+        for name, value in (("long", long), ("short", short)):
+            metric = Metric.of("Standfast", name, {"Fleet": "f"})
+            region.monitoring.metrics.put(REGION, [Datum(metric, region.now, Summary.of({value: 1}))])
+        region.pass_time(300)
+
+    region.alarm(
+        Namespace=None, MetricName=None, Dimensions=None, Statistic=None, Period=None, EvaluationPeriods=1,
+        Threshold=14.4, ComparisonOperator="GreaterThanOrEqualToThreshold", TreatMissingData="missing",
+        Metrics=[query("long"), query("short"), {"Id": "both", "Expression": "MIN([long, short])"}],
+    )  # fmt: skip
+    publish(20.0, 3.0)
+    assert region.state == "OK"
+    publish(14.4, 900.0)
+    assert region.state == "ALARM"
+    publish(16.0, 0.0)
+    assert region.state == "OK"
+    region.pass_time(600)  # nothing is published, and the older figures are still seen
+    assert region.state == "OK"
+    region.pass_time(900)
+    assert region.state == "INSUFFICIENT_DATA"
+
+
 def test_a_change_of_state_is_an_event_on_the_default_bus_and_a_message_to_the_topic_of_the_state(
     region: Region,
 ) -> None:
@@ -336,7 +364,10 @@ def test_with_metrics_silenced_an_alarm_sees_missing_data_and_lost_reads_are_not
         ({"AlarmActions": ["arn:aws:automate:us-west-2:ec2:reboot"]}, "arn:aws:automate"),
         ({"Statistic": None, "ExtendedStatistic": "p101"}, "p101"),
         ({"Period": 15}, "not 15"),
-        ({"Period": 300, "EvaluationPeriods": 3}, "900 s only"),
+        ({"Period": 3600, "EvaluationPeriods": 7}, "28800 s only"),
+        ({"Period": 30, "EvaluationPeriods": 30}, "900 s only"),
+        ({"MetricName": None, "Statistic": None, "Period": None, "Metrics": [{"Id": "e1", "Expression": "MIN(m1)"}]},
+         r"MIN\(m1\)"),
         ({"MetricName": None, "Statistic": None, "Period": None, "Metrics": [{"Id": "e1", "Expression": "m1 / m2"}]},
          "m1 / m2"),
     ],

@@ -184,11 +184,19 @@ def test_a_metric_of_standard_resolution_lies_at_its_minute(metrics: Metrics) ->
     assert list(metrics.summaries(REGION, high, NOON, NOON + 60, 10)) == [NOON + 40]
 
 
-def test_datapoints_are_forgotten_after_a_quarter_of_an_hour_and_metrics_are_not(
-    metrics: Metrics, clock: Clock
-) -> None:
+def test_after_a_quarter_of_an_hour_seconds_are_minutes_with_the_same_sums(metrics: Metrics, clock: Clock) -> None:
+    found = Metric("N", "M")
+    metrics.put(REGION, [Datum(found, NOON + second, Summary.of({2.0: 1}), resolution=1) for second in (0, 10, 70)])
+    assert list(metrics.summaries(REGION, found, NOON, NOON + 300, 1)) == [NOON, NOON + 10, NOON + 70]
+    clock.now = NOON + 1100
+    put(metrics, "other", {1.0: 1}, at=clock.now)
+    minutes = metrics.summaries(REGION, found, NOON, NOON + 300, 1)
+    assert {at: each.total for at, each in minutes.items()} == {NOON: 4.0, NOON + 60: 2.0}
+
+
+def test_datapoints_are_forgotten_after_eight_hours_and_metrics_are_not(metrics: Metrics, clock: Clock) -> None:
     put(metrics, "M", {1.0: 1})
-    clock.now = NOON + 901
+    clock.now = NOON + 8 * 3600 + 1
     put(metrics, "other", {1.0: 1}, at=clock.now)
     assert ask("M", "Sum") == []
     assert Metric("N", "M") in metrics.metrics(REGION)

@@ -7,7 +7,9 @@ from importlib import import_module
 
 import pytest
 
+from availability.keep_ledger import LedgerInput
 from failover.reconcile import ReconcileInput
+from standfast.ledger_periods import period
 from standfast.reconciling import EVERY_SECONDS
 from standfast.steps import ExecutionInput
 from tests.template import documents
@@ -125,6 +127,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "FindConfigDriftFunction",
         "HandleAlarmFunction",
         "HandlePlannedEventFunction",
+        "KeepLedgerFunction",
         "ReconcileFunction",
         "RepairModelsFunction",
         "WatchEndpointsFunction",
@@ -165,6 +168,14 @@ def test_the_scheduled_preflight_is_an_input_that_is_accepted() -> None:
     asked = ExecutionInput.model_validate_json(text.replace("${AWS::Region}", "us-east-1"))
     assert asked.mode == "preflight"
     assert asked.scope_id == "us-east-1"
+
+
+def test_the_ledgers_schedules_and_example_are_inputs_that_it_accepts() -> None:
+    scheduled = [each["Target"]["Input"] for name, each in SCHEDULES.items() if name.startswith("KeepLedger")]
+    asked = [LedgerInput.model_validate_json(text).report for text in scheduled]
+    assert sorted(asked, key=str) == [None, "due"]
+    example = (documents.ROOT / "docs/examples/keep_ledger.json").read_text()
+    assert period(str(LedgerInput.model_validate_json(example).report)).is_month
 
 
 def test_only_functions_that_probe_are_in_the_vpc() -> None:

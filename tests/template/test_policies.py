@@ -17,6 +17,7 @@ from standfast.aws.cluster_table import ClusterTable
 from standfast.aws.config_table import ConfigTable
 from standfast.aws.fault_table import FaultTable
 from standfast.aws.incident_table import IncidentTable
+from standfast.aws.ledger_table import LedgerTable
 from standfast.aws.model_table import ModelTable
 from standfast.aws.question_table import QuestionTable
 from standfast.aws.recovery_table import RecoveryTable
@@ -44,6 +45,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ClusterTable that it calls, itself or through standfast.lease (take: read, grant),
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
     # .reconcile and .overload.
+    "availability.keep_ledger": {"read_config"},
     "configuration.adopt_version": {"read", "create"},
     "configuration.apply_config": {"read", "create"},
     "configuration.find_config_drift": {"outcome", "record"},
@@ -124,7 +126,8 @@ FAULT_TABLE_METHODS: dict[str, set[str]] = {
 }
 INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of IncidentTable, which is the state table too; .incident_keeping calls open and write,
-    # .remedy_record open, closed and amend.
+    # .remedy_record open, closed and amend, .ledger_keeping open and closed_since.
+    "availability.keep_ledger": {"open_incidents", "closed_since"},
     "failover.announce": {"open_incidents", "write_incident"},
     "failover.give_up": {"open_incidents", "write_incident"},
     "failover.reconcile": {"open_incidents", "write_incident"},
@@ -134,6 +137,10 @@ INCIDENT_TABLE_METHODS: dict[str, set[str]] = {
     "recovery.announce_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
     "recovery.apply_remedy": {"open_incidents", "closed_incidents", "amend_incident"},
     "recovery.give_up_recovery": {"open_incidents", "closed_incidents", "amend_incident"},
+}
+LEDGER_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of LedgerTable, which is the state table too.
+    "availability.keep_ledger": {"hours", "write_hour"},
 }
 MODEL_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ModelTable, which is the state table too; .config_judging reads one, .pulling notes the
@@ -180,6 +187,7 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
 }
 OTHER_ACTIONS: dict[str, set[str]] = {
     # Handler -> what it asks of AWS beside the table, by the adapter that asks.
+    "availability.keep_ledger": {"cloudwatch:GetMetricData", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "configuration.adopt_version": {"s3:GetObject", "s3:ListBucket"},
     "configuration.ask_region": {"states:StartExecution"},
     "configuration.check_region": {"states:DescribeExecution"},
@@ -506,6 +514,7 @@ TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (ConfigTable, CONFIG_TABLE_METHODS),
     (FaultTable, FAULT_TABLE_METHODS),
     (IncidentTable, INCIDENT_TABLE_METHODS),
+    (LedgerTable, LEDGER_TABLE_METHODS),
     (ModelTable, MODEL_TABLE_METHODS),
     (QuestionTable, QUESTION_TABLE_METHODS),
     (RecoveryTable, RECOVERY_TABLE_METHODS),
@@ -662,7 +671,9 @@ def test_what_is_asked_of_another_region_is_that_it_adopts_and_no_more() -> None
 
 MODELS = "arn:${AWS::Partition}:s3:::${FleetName}-models-${AWS::AccountId}-*"
 """The model buckets of all Regions, which belong to other stacks."""
-BUCKETS = ("ConfigBucket", "ModelBucket")
+LEDGERS = "arn:${AWS::Partition}:s3:::${FleetName}-ledger-${AWS::AccountId}-*"
+"""The buckets of reports of all Regions, which belong to other stacks."""
+BUCKETS = ("ConfigBucket", "LedgerBucket", "ModelBucket")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -671,7 +682,7 @@ def test_a_function_writes_into_its_own_regions_buckets_only_and_reads_those_of_
         for resource in as_list(statement["Resource"]) if statement["Action"][0].startswith("s3:") else []:
             where = resource.get("Fn::Sub", resource) if isinstance(resource, dict) else resource
             here = target(resource) in BUCKETS or str(where).startswith(tuple(f"${{{each}.Arn}}/" for each in BUCKETS))
-            assert here or str(where).startswith((MODELS, CONFIGS))
+            assert here or str(where).startswith((MODELS, CONFIGS, LEDGERS))
             if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
                 assert here, f"{name} writes into another Region's bucket"
 
@@ -690,7 +701,7 @@ def test_whatever_is_refused_is_refused_to_everybody() -> None:
         for statement in branches(policy["Statement"])
         if statement["Effect"] == "Deny"
     ]
-    assert [owner for owner, _ in denied] == ["ConfigBucketPolicy", "ModelBucketPolicy"]
+    assert [owner for owner, _ in denied] == ["LedgerBucketPolicy", "ConfigBucketPolicy", "ModelBucketPolicy"]
     for _, statement in denied:
         assert statement["Principal"] == "*"
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

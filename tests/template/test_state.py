@@ -31,7 +31,7 @@ def resource(logical_id: str) -> Document:
     return found
 
 
-@pytest.mark.parametrize("logical_id", ["ClusterTable", "ConfigBucket", "Key", "ModelBucket"])
+@pytest.mark.parametrize("logical_id", ["ClusterTable", "ConfigBucket", "Key", "LedgerBucket", "ModelBucket"])
 def test_state_and_its_key_outlive_the_stack(logical_id: str) -> None:
     assert resource(logical_id)["DeletionPolicy"] == "Retain"
     assert resource(logical_id)["UpdateReplacePolicy"] == "Retain"

@@ -17,7 +17,7 @@ from standfast.errors import AccessDeniedError, CorruptStateError, ThrottledErro
 from standfast.failover import StartAction, StartDecision
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress
 from standfast.health import Outcome, Verdict
-from standfast.observation import PROBE_HEADER
+from standfast.observation import COUNTED, PROBE_HEADER
 from standfast.stores import View
 from standfast.watch import Watch, WatchReport
 from tests import virtual_time
@@ -668,7 +668,7 @@ def test_the_watch_counts_its_passes_every_five_seconds() -> None:
         await world.begin(21)
 
     world = play(script)
-    moments = [at for at, cluster_id, _, _ in world.metrics.put_at if not cluster_id]
+    moments = [at for at, _, metrics, _ in world.metrics.put_at if "WatchPasses" in metrics]
     assert all(4.4 <= later - earlier <= 5.6 for earlier, later in pairwise(moments))
     assert 19 <= sum(world.metrics.values("WatchPasses")) <= 21
     assert set(world.metrics.values("ActiveDown")) == {0}
@@ -695,6 +695,46 @@ def test_a_blind_watch_says_that_it_still_watches() -> None:
         world.table.faults.fail("view", UnavailableError("no answer"))
 
     assert sum(breaks(loses_the_table, 3.5, 20).metrics.values("WatchPasses")) >= 18
+
+
+def canaries(world: World) -> dict[str, int]:
+    return {name: int(sum(world.metrics.values(name))) for name in COUNTED}
+
+
+def test_every_canary_through_the_entry_is_counted_once_for_the_ledger() -> None:
+    async def script(world: World) -> None:
+        await world.begin(21)
+
+    counted = canaries(play(script))
+    assert counted == {"Canaries": 21, "CanariesFailed": 0, "IdleCanaries": 21, "IdleCanariesFailed": 0}
+
+
+def test_canaries_to_a_cluster_with_traffic_and_to_one_without_are_counted_apart() -> None:
+    counted = canaries(breaks(World.die, 3.5))
+    assert 0 < counted["CanariesFailed"] < counted["Canaries"]
+    assert counted["IdleCanariesFailed"] == 0
+
+    def standby_dies(world: World) -> None:
+        world.replicas(REFUSES, STANDBY, 2)
+        world.entry(BAD_GATEWAY, STANDBY)
+
+    counted = canaries(breaks(standby_dies, 3.5))
+    assert counted["CanariesFailed"] == 0
+    assert 0 < counted["IdleCanariesFailed"] < counted["IdleCanaries"]
+
+
+def test_what_the_load_balancer_did_not_count_is_not_taken_out_of_its_count() -> None:
+    """A canary to an idle cluster that hangs was given up by us: no answer 5xx, and no failure in ELB's metrics."""
+    counted = canaries(breaks(lambda world: world.entry(HANGS, STANDBY), 3.5))
+    assert counted["IdleCanariesFailed"] == 0
+
+
+def test_a_blind_watch_counts_no_canaries() -> None:
+    def loses_the_table(world: World) -> None:
+        world.table.faults.fail("view", UnavailableError("no answer"))
+        world.die()
+
+    assert canaries(breaks(loses_the_table, 3.5, 20))["CanariesFailed"] == 0
 
 
 # The second way in

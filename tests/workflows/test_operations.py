@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,8 +19,12 @@ from sandbox.world import Sandbox
 from standfast.aws.cluster_table import ClusterTable
 from standfast.fleet import Role
 from standfast.health import Verdict
+from standfast.ledger import WINDOWS
+from standfast.ledger_report import read_region_report
 from standfast.rule_weights import share
 from tests.stories import BY_HAND, PRIMARY, REGION, REPLICAS, STANDBY, denied, pages, run
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/keep_ledger.json"
 
 
 def test_while_the_switch_says_observe_nothing_is_changed_and_somebody_is_told(region: SandboxRegion) -> None:
@@ -83,6 +89,20 @@ def test_the_availability_to_expect_is_computed_by_a_role_that_may_do_nothing(re
     answered = region.invoke("calculate-availability", {"assumptions": {"beta": 0}})
     assert 0.9999 < answered["availability"] < 1
     assert any("What the original design states" in line for line in answered["report"])
+
+
+def test_the_ledger_counts_canaries_and_makes_the_days_pages_by_its_own_rights(region: SandboxRegion) -> None:
+    due = region.invoke("keep-ledger", {"report": "due"})
+    (day, *_) = [key for key in due["written"] if re.fullmatch(r"region/\d{4}-\d\d-\d\d\.json", key)]
+    now = region.invoke("keep-ledger", json.loads(EXAMPLE.read_text()))
+    assert {"region/2026-11.html", "fleet/2026-11.json"} <= {key.split("/", 3)[3] for key in now["written"]}
+    assert (now["report"]["region"], now["report"]["budget"]["objective"]) == (REGION, 0.999)
+    assert set(due["rates"]) == {*WINDOWS, "BudgetLeftPercent"}
+    bucket = region.outputs["LedgerBucketName"]
+    text = region.client("s3").get_object(Bucket=bucket, Key=day)["Body"].read().decode()
+    assert read_region_report(text, day).fleet == FLEET
+    with pytest.raises(SandboxError, match="write it as 2026-11-25 or 2026-11"):
+        region.invoke("keep-ledger", {"report": "last month"})
 
 
 @pytest.mark.parametrize(

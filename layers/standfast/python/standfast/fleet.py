@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from standfast import mends
+from standfast.availability_rules import AvailabilityRules
 from standfast.configuration_rules import SCHEMA_VERSION, ConfigurationRules
 from standfast.errors import InvalidInputError, UnknownClusterError
 from standfast.failover_rules import Failover
@@ -206,6 +207,7 @@ class FleetConfig(_Document):
     moves: Moves = Moves()
     shedding: Shedding = Shedding()
     objectives: Objectives = Objectives()
+    availability: AvailabilityRules = AvailabilityRules()
     recovery: RecoveryRules = RecoveryRules()
     configuration: ConfigurationRules = ConfigurationRules()
 

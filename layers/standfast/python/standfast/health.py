@@ -122,6 +122,11 @@ class Assessment:
     saturated: int = 0
     late: int = 0
 
+    @property
+    def gist(self) -> tuple[Verdict, int, int]:
+        """What is news when it changes: verdict, passing and saturated replicas."""
+        return self.verdict, self.passing, self.saturated
+
 
 def judge_replica(probes: Sequence[EndpointProbe], limits: Detection, now: float) -> Judgement:
     """Judge one replica by its last probes: `limits.failures` failures in a row without progress are unhealthy."""

@@ -6,11 +6,11 @@ Probes overlap: a pass may begin before the probes of the pass before have ended
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from standfast.health import Assessment, EndpointProbe, Evidence, assess
+from standfast.health import Assessment, EndpointProbe, Evidence, Outcome, assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -26,6 +26,9 @@ LATE_SECONDS = 0.5
 """A path that answered sooner the last time is suspect by then: half of what a first token may take by default."""
 PROBE_HEADER = "x-standfast-probe"
 """The header that the entry's probe rules route by; its value is the cluster id."""
+COUNTED = ("Canaries", "CanariesFailed", "IdleCanaries", "IdleCanariesFailed")
+"""What is counted of the canaries through the entry: those to clusters with traffic, and to clusters without."""
+_ANSWERED_BADLY = frozenset({Outcome.BAD_STATUS, Outcome.SHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Observation:
         self._failed = failed
         self._probes: dict[Path, deque[EndpointProbe]] = {}
         self._under_way: dict[Path, int] = defaultdict(int)
+        self._counted: Counter[str] = Counter()
 
     def begin_pass(
         self, view: View, spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
@@ -93,9 +97,30 @@ class Observation:
         finally:
             self._under_way[path] -= 1
         known.append(probe)
+        if path.is_entry:
+            self._count(probe, has_traffic=bool(view.scope.desired.weights.get(path.cluster_id)))
         if not probe.passed:
             self._failed()
         return probe
+
+    def _count(self, probe: EndpointProbe, *, has_traffic: bool) -> None:
+        """For the ledger. A refused API key is the canary's fault and no user's.
+
+        Of a cluster without traffic a canary has failed when the load balancer counted a failure, for it is to be taken
+        out of that count; of one with traffic when a user in its place would have got no answer.
+        """
+        bad = (
+            not probe.passed and probe.outcome is not Outcome.DENIED
+            if has_traffic
+            else probe.outcome in _ANSWERED_BADLY
+        )
+        kind = "Canaries" if has_traffic else "IdleCanaries"
+        self._counted.update({kind: 1, f"{kind}Failed": int(bad)})
+
+    def take_counted(self) -> dict[str, int]:
+        """What was counted since the last time, each of COUNTED."""
+        counted, self._counted = self._counted, Counter()
+        return {name: counted[name] for name in COUNTED}
 
     def assessments(self, view: View, now: float, *, controls_pass: bool) -> dict[str, Assessment]:
         """Cluster id -> the judgement of all that was probed so far."""

@@ -62,6 +62,10 @@ class Settings:
         """The configuration bucket of this fleet in a Region, by the name that the template gives it."""
         return f"{self.fleet}-config-{self.failover_arn.split(':')[4]}-{region}"
 
+    def ledger_bucket(self, region: str) -> str:
+        """The bucket of the ledger's reports in a Region, by the name that the template gives it."""
+        return f"{self.fleet}-ledger-{self.failover_arn.split(':')[4]}-{region}"
+
     @property
     def config_parameter(self) -> str:
         """The parameter that names the version in force, by the name that the template gives it."""

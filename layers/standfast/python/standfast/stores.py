@@ -274,6 +274,10 @@ class IncidentLog(Protocol):
         """The newest that are closed, newest first. Raises CorruptStateError."""
         ...
 
+    def closed_since(self, moment: float) -> Sequence[Incident]:
+        """Those that were closed at or after a moment, oldest first. Raises CorruptStateError."""
+        ...
+
     def write_incident(self, incident: Incident) -> None:
         """Write it with a version one higher than it was read with; a closed one moves to the closed ones.
 

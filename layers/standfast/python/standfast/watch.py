@@ -11,18 +11,18 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from standfast import watch_figures
 from standfast.brake import Brake, Switch
 from standfast.emf import HIGH_RESOLUTION
 from standfast.errors import StandfastError, TransientError
 from standfast.failover import StartAction, StartDecision, decide_start
 from standfast.fleet import Automation, Role
-from standfast.health import Verdict
 from standfast.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from standfast.health import Assessment
+    from standfast.health import Assessment, Verdict
     from standfast.ports import Clock, Executions, Metrics, Prober
     from standfast.stores import EvidenceStore, SwitchStore, View, WatchStore
 
@@ -250,12 +250,12 @@ class Watch:
             assessment
             for cluster_id, assessment in self.assessments().items()
             if (before := self._written.get(cluster_id)) is None
-            or before[0] != _gist(assessment)
+            or before[0] != assessment.gist
             or now - before[1] >= old
         ]
         if not due:
             return
-        self._written.update({assessment.cluster_id: (_gist(assessment), now) for assessment in due})
+        self._written.update({assessment.cluster_id: (assessment.gist, now) for assessment in due})
         try:
             await asyncio.to_thread(self._evidence.write_assessments, due)
         except TransientError as error:
@@ -269,14 +269,14 @@ class Watch:
         self._unpublished += 1
         if self._view is None or now - self._published_at < METRIC_SECONDS - PASS_SECONDS / 2:
             return
-        assessments = self.assessments()
-        active = assessments.get(self._view.scope.desired.cluster_with(Role.ACTIVE) or "")
-        down = active is not None and active.verdict is Verdict.UNHEALTHY
-        self._metrics.put({"WatchPasses": self._unpublished, "ActiveDown": int(down)}, now, resolution=HIGH_RESOLUTION)
-        for cluster_id, assessment in assessments.items():
-            figures = {"ReplicasPassing": assessment.passing, "ReplicasExpected": assessment.expected}
-            self._metrics.put(figures, now, cluster_id=cluster_id, resolution=HIGH_RESOLUTION)
+        active = self._view.scope.desired.cluster_with(Role.ACTIVE) or ""
+        watch_figures.publish(self._metrics, self.assessments(), active, self._unpublished, self._counted(), now)
         self._unpublished, self._published_at = 0, now
+
+    def _counted(self) -> Mapping[str, int]:
+        """The canaries through the entry since the last time; those of a blind watch say nothing of users."""
+        counted = self._observation.take_counted()
+        return counted if self._controls_pass else {}
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -294,7 +294,5 @@ class Watch:
         """Wait for what is under way, and for what that begins: a failover that was decided is started."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-
-def _gist(assessment: Assessment) -> tuple[Verdict, int, int]:
-    return assessment.verdict, assessment.passing, assessment.saturated
+        if counted := self._counted():
+            self._metrics.put(counted, self._clock.now(), resolution=HIGH_RESOLUTION)

@@ -41,6 +41,11 @@ class IncidentTable(Table):
     def closed_incidents(self, most: int) -> Sequence[Incident]:
         return [_incident(item) for item in self._newest(self._closed, "", most)]
 
+    def closed_since(self, moment: float) -> Sequence[Incident]:
+        # All of two years are read: when one was opened does not say when it was closed, and there are few.
+        found = [_incident(item) for item in self._query(self._closed)]
+        return [each for each in found if each.closed_at is not None and each.closed_at >= moment]
+
     def write_incident(self, incident: Incident) -> None:
         seen, name = incident.version, incident.incident_id
         partition, key, item = self._written(incident)

@@ -45,6 +45,21 @@ class Table:
             )
             return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
 
+    def _between(self, partition: str, first: str, last: str) -> list[dict[str, Any]]:
+        """The items whose names lie from `first` to `last`, both included, in order."""
+        with translated(f"Query {partition}"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues={
+                    ":pk": encode(partition),
+                    ":first": encode(first),
+                    ":last": encode(last),
+                },
+            )
+            return [decode_item(item, f"{partition} {item['sk']['S']}") for page in pages for item in page["Items"]]
+
     def _newest(self, partition: str, prefix: str, most: int) -> list[dict[str, Any]]:
         """The last items whose names begin so (all of them: empty), the last name first. Perhaps a moment old."""
         named = {":prefix": encode(prefix)} if prefix else {}  # DynamoDB compares no name with nothing
