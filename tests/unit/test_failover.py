@@ -106,6 +106,7 @@ def test_a_failed_attempt_holds_the_next_down_and_then_it_has_a_name_of_its_own(
     held = decide_start(SCOPE, scope, DEAD, brake(), NOW)
     assert held.action is StartAction.HOLD
     assert held.reason.endswith("attempt 2 did not succeed; the next may start in 45 s")
+    assert held.next_change_at == NOW + 45
     later = decide_start(SCOPE, scope, DEAD, brake(), NOW + 45)
     assert (later.action, later.execution_name) == (StartAction.START, "us-east-1-use1-a-v7-a2")
     assert later.incident_id == "us-east-1-use1-a-v7"

@@ -315,6 +315,12 @@ def test_a_failback_starts_by_itself_once_where_that_is_wanted() -> None:
     assert not failback(away(), automatic_failback=False)
 
 
+def test_a_failback_in_its_hold_down_says_when_that_is_over() -> None:
+    config = fleet(moves={"automatic_failback": True})
+    found = view(record(away(1799)), config=config, assessments=WELL)
+    assert decide_failback(SCOPE, found, brake(), NOW).next_change_at == NOW + 1
+
+
 @pytest.mark.parametrize(
     "state",
     [

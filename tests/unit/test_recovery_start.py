@@ -109,6 +109,13 @@ def test_a_failover_has_its_cluster_mended_under_its_own_lease_and_in_a_hold_dow
     assert due(view, record, failed_over=True) == Due(True, "its traffic has just left it", f"{ACTIVE}-v7-r0")
 
 
+def test_it_says_when_it_is_worth_asking_again() -> None:
+    suspect = due(builders.view(), RecoveryRecord(ACTIVE, down_since=NOW - 20))
+    assert suspect.next_change_at == NOW + 160
+    assert due(ill_view(), RecoveryRecord(ACTIVE, attempts=1, not_before=NOW + 60)).next_change_at == NOW + 60
+    assert due(builders.view()).next_change_at is None
+
+
 def test_while_the_switch_observes_the_execution_has_a_name_of_its_own() -> None:
     found = due(ill_view(), brake=builders.brake(Automation.OBSERVE))
     assert found.name == f"{ACTIVE}-v7-r0-observed"

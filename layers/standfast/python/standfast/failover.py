@@ -45,7 +45,7 @@ class StartDecision:
     """Whether to start a failover.
 
     `incident_id` is one failure, over all attempts at it. `execution_name` is one attempt: it names the execution, so
-    that a second trigger is harmless.
+    that a second trigger is harmless. `next_change_at`: when it may be another with nothing else changed.
     """
 
     action: StartAction
@@ -53,6 +53,7 @@ class StartDecision:
     incident_id: str = ""
     execution_name: str = ""
     failed_cluster_id: str = ""
+    next_change_at: float | None = None
 
 
 def incident_id(scope_id: str, cluster_id: str, desired: Desired) -> str:
@@ -93,7 +94,7 @@ def decide_start(
         return StartDecision(StartAction.HOLD, f"{dead}; {record.lease.holder} is at work on it")
     if now < record.not_before:
         wait = f"attempt {record.attempts} did not succeed; the next may start in {record.not_before - now:.0f} s"
-        return StartDecision(StartAction.HOLD, f"{dead}; {wait}")
+        return StartDecision(StartAction.HOLD, f"{dead}; {wait}", next_change_at=record.not_before)
     incident = incident_id(scope_id, active, record.desired)
     name = execution_name(incident, record.attempts, switch.automation)
     return StartDecision(StartAction.START, dead, incident, name, active)

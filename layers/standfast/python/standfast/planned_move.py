@@ -93,11 +93,15 @@ def admit(
 
 @dataclass(frozen=True, slots=True)
 class FailbackDecision:
-    """Whether to start a failback now; `execution_name` is empty where not. One name for each version: one attempt."""
+    """Whether to start a failback now; `execution_name` is empty where not. One name for each version: one attempt.
+
+    `next_change_at`: when it may be another with nothing else changed.
+    """
 
     reason: str
     execution_name: str = ""
     target: str = ""
+    next_change_at: float | None = None
 
 
 def decide_failback(scope_id: str, view: View, brake: Brake, now: float) -> FailbackDecision:
@@ -120,7 +124,7 @@ def decide_failback(scope_id: str, view: View, brake: Brake, now: float) -> Fail
         return FailbackDecision(f"{away}, which is not proven to be well")
     left = max(desired.moved_at, desired.updated_at) + rules.failback_after_seconds - now
     if left > 0:
-        return FailbackDecision(f"{away}; a failback may start in {left:.0f} s")
+        return FailbackDecision(f"{away}; a failback may start in {left:.0f} s", next_change_at=now + left)
     reason = f"{target} is healthy and the hold-down of {rules.failback_after_seconds} s is over"
     return FailbackDecision(reason, f"{scope_id}-failback-v{desired.version}", target)
 

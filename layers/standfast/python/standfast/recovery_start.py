@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Whether to begin a recovery, and why (or why not)."""
+    """Whether to begin a recovery, and why (or why not).
+
+    `next_change_at`: when it may be another with nothing else changed.
+    """
 
     begin: bool
     reason: str
     name: str = ""
+    next_change_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ def decide_begin(
     if not ill:
         since = record.down_since
         wait = f"; replicas are down for {now - since:.0f} s, and may come back by themselves" if since else ""
-        return Due(False, f"nothing is to be mended in {cluster_id}{wait}")
+        suspect_at = since + rules.suspect_seconds if since is not None else None
+        return Due(False, f"nothing is to be mended in {cluster_id}{wait}", next_change_at=suspect_at)
     if not rules.automatic:
         return Due(False, f"{ill}; recovery.automatic is false, so nothing begins by itself")
     if switch.automation is Automation.OFF:
@@ -85,7 +90,8 @@ def decide_begin(
     if not failed_over and scope.lease.holder is not None and scope.lease.purpose is Purpose.FAILOVER:
         return Due(False, f"{ill}; a failover is at work: {scope.lease.holder}")
     if now < record.not_before and not failed_over:
-        return Due(False, f"{ill}; the next recovery may begin in {record.not_before - now:.0f} s")
+        wait = f"the next recovery may begin in {record.not_before - now:.0f} s"
+        return Due(False, f"{ill}; {wait}", next_change_at=record.not_before)
     return Due(True, ill, execution_name(cluster_id, scope.desired.version, record, switch.automation))
 
 
