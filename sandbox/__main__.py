@@ -37,6 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--assume", action="append", default=[], metavar="NAME=VALUE", help="an assumption of your own; may be repeated"
     )
     availability.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    simulate = commands.add_parser("simulate", help="fleet-years in simulated time, on faults at published rates")
+    simulate.add_argument("--config", type=Path, metavar="FILE", help="your FleetConfig (default: the example's)")
+    simulate.add_argument("--years", type=_positive, default=2000, metavar="N", help="fleet-years (default 2000)")
+    simulate.add_argument("--seed", type=int, default=0, metavar="N", help="of all chance")
+    simulate.add_argument("--processes", type=_positive, metavar="N", help="how many at once (default: one a core)")
+    simulate.add_argument(
+        "--assume", action="append", default=[], metavar="NAME=VALUE", help="an assumption of your own; may be repeated"
+    )
+    simulate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    simulate.add_argument("--settings", action="store_true", help="instead: what one thing otherwise would change")
+    simulate.add_argument("--chart", type=Path, metavar="FILE", help="with --settings: write its chart (SVG) here")
+    simulate.add_argument(
+        "--against", type=Path, action="append", metavar="FILE", help="instead: compare with a scenario's JSON"
+    )
     bench = commands.add_parser("bench", help="cold starts and a watch pass, measured")
     bench.add_argument("--json", type=Path, metavar="FILE")
     bench.add_argument("--scale", action="store_true", help="one assessment of 10, 100 and 1,000 replicas instead")
@@ -90,6 +104,12 @@ def _availability(given: argparse.Namespace) -> int:
     from sandbox.expected import run_availability
 
     return run_availability(given.input, given.assume, given.json)
+
+
+def _simulate(given: argparse.Namespace) -> int:
+    from sandbox.simulate import run_simulation
+
+    return run_simulation(given)
 
 
 def _bench(given: argparse.Namespace) -> int:
@@ -200,7 +220,14 @@ def _tour_document(reports: Sequence[Report]) -> dict[str, object]:
     }
 
 
-_COMMANDS = {"list": _list, "schema": _schema, "availability": _availability, "bench": _bench, "run": _run}
+_COMMANDS = {
+    "list": _list,
+    "schema": _schema,
+    "availability": _availability,
+    "simulate": _simulate,
+    "bench": _bench,
+    "run": _run,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

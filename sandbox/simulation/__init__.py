@@ -1,0 +1,17 @@
+"""Fleet-years in simulated time: the decisions that are deployed, on faults at published rates.
+
+| module | what it is |
+|---|---|
+| `rates` | what is taken for granted, a source per row (`rates.json`) |
+| `script` | the faults of one fleet-year, the same for every policy |
+| `agenda` | discrete events: time jumps from one to the next |
+| `world`, `ills` | replicas, target groups, weights, users; what breaks and mends them |
+| `sight` | what the watch would see: probes as `standfast.observation` asks them, judged by `standfast.health` |
+| `control`, `execution`, `mending` | Standfast in a Region: the deployed decisions, with the delays measured in the sandbox |
+| `peers` | what a team would use instead, as documented |
+| `front` | Route 53 between the Regions, the same for every policy |
+| `referee`, `books` | what was right, late, missed, false; which minutes were lost to what |
+| `year`, `study`, `words` | one fleet-year; many of them on all cores; the report |
+
+Nothing here is deployed, and nothing deployed knows of it.
+"""
