@@ -6,8 +6,8 @@
 | `script` | the faults of one fleet-year, the same for every policy |
 | `agenda` | discrete events: time jumps from one to the next |
 | `world`, `ills` | replicas, target groups, weights, users; what breaks and mends them |
-| `sight` | what the watch would see: probes as `standfast.observation` asks them, judged by `standfast.health` |
-| `control`, `execution`, `mending` | Standfast in a Region: the deployed decisions, with the delays measured in the sandbox |
+| `sight` | what the watch would see, asked and judged as the deployed watch does |
+| `control`, `execution`, `mending` | Standfast in a Region: the deployed decisions, delays as the sandbox measured |
 | `peers` | what a team would use instead, as documented |
 | `front` | Route 53 between the Regions, the same for every policy |
 | `referee`, `books` | what was right, late, missed, false; which minutes were lost to what |

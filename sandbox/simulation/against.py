@@ -7,6 +7,7 @@ medians of detection, of decision to traffic, and of the recovery as the last cl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,17 +51,17 @@ class Compared:
         return self.apart <= WITHIN
 
 
-def scripted(kind: Kind, config: FleetConfig, rates: Rates, seed: int) -> dict[str, float]:
+def scripted(kind: Kind, config: FleetConfig, rates: Rates, seed: int, trials: int = TRIALS) -> dict[str, float]:
     """The medians of many trials, each with the fault at another moment between two passes."""
     found: dict[str, list[float]] = {key: [] for key in KEYS}
-    for trial in range(TRIALS):
+    for trial in range(trials):
         agenda = Agenda(BEGINNING)
         world = World(shape.regions(config), {**rates, "cluster_coverage": 1.0}, agenda, seed, trial)
         region = next(iter(world.regions.values()))
         control = Control(world, region, config, PASS_SECONDS)
         at = BEGINNING + _QUIET + world.draw(12)
         fault = Fault(1, at, kind, Reach.CLUSTER, region.name, region.shape.active.name, lots=(0.0, 1.0, 1.0))
-        agenda.at(at, lambda world=world, fault=fault: world.strike(fault))
+        agenda.at(at, partial(world.strike, fault))
         agenda.run(at + _QUIET)
         move = control.moves[0]
         found["detection_seconds"].append(move.decided_at - at)

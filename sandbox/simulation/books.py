@@ -28,7 +28,7 @@ class Books:
     """`lost`: cause -> seconds of the whole service. Users of the Regions count alike."""
 
     def __init__(self, world: World) -> None:
-        self.lost: Counter[str] = Counter()
+        self.lost: dict[str, float] = dict.fromkeys(CAUSES, 0.0)
         self.down = 0.0
         """Seconds in which no Region's users were served at all."""
         self._world = world

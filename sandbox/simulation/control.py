@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from sandbox.simulation.execution import Execution, Move
 from sandbox.simulation.mending import Mending
 from sandbox.simulation.referee import LATE_SECONDS, Referee
-from sandbox.simulation.sight import Sight, Vantage
 from sandbox.simulation.script import HOUR
+from sandbox.simulation.sight import Sight, Vantage
 from standfast import failover, lease, planned_move
 from standfast.brake import Brake, Switch
 from standfast.failover import StartAction
@@ -82,6 +82,21 @@ class Control:
 
     def changed(self, cluster: str) -> None:
         """Something changed in the Region."""
+        self._follow_watch()
+        for name, sight in self._sights.items():
+            if self._ran and cluster in ("", name):
+                sight.wake(all_anew=not cluster)
+            if cluster in ("", name):
+                self.mending[name].changed()
+        self._settle()
+        self._note()
+        if self.referee.dead_since == self.world.agenda.now:
+            self.world.agenda.after(LATE_SECONDS, self._note)
+        if self.is_away and self._needs_help():
+            self.call_person("the active cluster is dead and Standfast is away")
+
+    def _follow_watch(self) -> None:
+        """The watch ended, or begins anew."""
         runs = self.vantage.runs
         if runs and not self._ran:
             for sight in self._sights.values():
@@ -92,17 +107,6 @@ class Control:
             for sight in self._sights.values():
                 sight.forget()
         self._ran = runs
-        for name, sight in self._sights.items():
-            if runs and cluster in ("", name):
-                sight.wake(all_anew=not cluster)
-            if cluster in ("", name):
-                self.mending[name].changed()
-        self._settle()
-        self._note()
-        if self.referee.dead_since == self.world.agenda.now:
-            self.world.agenda.after(LATE_SECONDS, self._note)
-        if self.is_away and self._needs_help():
-            self.call_person("the active cluster is dead and Standfast is away")
 
     def judge(self, name: str) -> None:
         """What Watch._judge does after each pass and each failed probe."""

@@ -1,4 +1,4 @@
-"""One execution of `cluster_failover`: its steps, with the deployed decisions, and the delays that the sandbox measured."""
+"""One execution of `cluster_failover`: its steps by the deployed decisions, its delays as the sandbox measured them."""
 
 from __future__ import annotations
 

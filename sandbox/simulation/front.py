@@ -1,8 +1,8 @@
 """Route 53 between the Regions, as documented: the same for every policy, for Standfast moves no Region yet.
 
-A health check asks the load balancer's /health each 10 s; three failures in a row make a Region unhealthy, and its users
-are answered with the next healthy one. They notice when what they remember expires, in the mean after half the TTL.
-With no Region healthy Route 53 answers as if all were.
+A health check asks the load balancer's /health each 10 s; three failures in a row make a Region unhealthy, and its
+users are answered with the next healthy one. They notice when what they remember expires, in the mean after half the
+TTL. With no Region healthy Route 53 answers as if all were.
 """
 
 from __future__ import annotations

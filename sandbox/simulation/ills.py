@@ -62,8 +62,8 @@ class Replica:
     """One serving process on a node of its own. `key` is its number in the fleet: chance is drawn by it.
 
     `registered`: in its target group. `in_rotation`: its load balancer thinks it healthy. `loading`: its engine
-    starts. `instance` grows with each replacement, `treated` with each remedy; `launched_at` is when the present one began; `away`: there is
-    no instance at all just now.
+    starts. `instance` grows with each replacement, `treated` with each remedy; `launched_at` is when the present one
+    began; `away`: there is no instance at all just now.
     """
 
     __slots__ = (
@@ -106,5 +106,6 @@ class Replica:
 
     @property
     def needs(self) -> int:
-        """The lowest remedy that would mend all that can be mended; 0 where nothing can."""
-        return max((ill.rung for ill in self.ills if ill.rung < NOTHING_HELPS), default=0)
+        """The lowest remedy that a person has to see to; 0 where nothing has to be done, or nothing can."""
+        mendable = (ill.rung for ill in self.ills if ill.rung < NOTHING_HELPS and ill.kind is not Kind.CRASH)
+        return max(mendable, default=0)

@@ -7,6 +7,7 @@ the last time. So does a recovery that waits.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sandbox.simulation.ills import NOTHING_HELPS, SILENT
@@ -178,11 +179,8 @@ class Mending:
         for each in decision.treatments:
             replica, rung = by_id[each.instance_id], each.rung
             control.world.register(replica, registered=False)
-            self._agenda.after(wait, lambda replica=replica, rung=rung: self._apply(replica, rung))
+            self._agenda.after(wait, partial(control.world.treat, replica, rung))
         self._plan_event = self._agenda.after(wait + APPLY_SECONDS + control.world.rates["plan_seconds"], self._plan)
-
-    def _apply(self, replica: Replica, rung: Action) -> None:
-        self._control.world.treat(replica, rung)
 
     def _bring_back(self, decision: Decision) -> None:
         for replica in self._cluster.replicas:

@@ -3,12 +3,12 @@
 | policy | within a Region | a replica that does not come back by itself |
 |---|---|---|
 | `route53` | nothing: one cluster has the traffic | a person, once errors were seen for three minutes |
-| `alb` | all replicas of both clusters in one target group, health checks of 5 s, 2 in a row | the same |
-| `liveness` | as `alb`; Kubernetes restarts what fails three probes of 10 s | restarted where /health tells; else the same |
-| `alarm` | a CloudWatch alarm (3 x 60 s) has a Lambda move the weight to the other cluster, which it does not ask | the same |
-| `paging` | the same alarm pages a person, who moves the weight after 15 minutes to a cluster that serves | the same |
+| `alb` | all replicas of both clusters in one target group, checked each 5 s, 2 in a row | the same |
+| `liveness` | as `alb` | restarted after three probes of 10 s where /health tells; else the same |
+| `alarm` | a CloudWatch alarm (3 x 60 s) has a Lambda move the weight to the other cluster | the same |
+| `paging` | the alarm pages a person, who after 15 minutes moves it to a cluster that serves | the same |
 
-Route 53 between the Regions is the same for all, and so are engines that crash: their service manager starts them again.
+Route 53 between the Regions is the same for all, and so is an engine that crashes: it is started again.
 The alarm is on failed requests or on targets that are not healthy.
 """
 

@@ -54,7 +54,7 @@ _MOMENT: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a path answers just now. `progress`: what its engine's counter says: it moves, stands (False) or is silent."""
+    """How a path answers just now. `progress`: its engine's counter moves, stands (False), or is silent."""
 
     outcome: Outcome
     progress: bool | None = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 from sandbox.simulation import shape, year
+from sandbox.simulation.books import CAUSES
 from sandbox.simulation.chance import lot
 from sandbox.simulation.script import HOUR, YEAR, script
 
@@ -67,11 +68,12 @@ class Tally:
 
     def minutes_by_cause(self) -> dict[str, float]:
         """The same by cause, the greatest first."""
-        causes: Counter[str] = Counter()
-        for _, found in self.outcomes.values():
-            causes.update(dict.fromkeys(found.lost, 0))
-        minutes = {name: self.mean(lambda found, name=name: found.lost.get(name, 0.0) / 60)[0] for name in causes}
+        minutes = {name: self.mean(partial(_minutes_by, name))[0] for name in CAUSES}
         return dict(sorted(minutes.items(), key=lambda each: -each[1]))
+
+
+def _minutes_by(cause: str, found: Outcome) -> float:
+    return found.lost[cause] / 60
 
 
 def weighed(values: Sequence[Sequence[float]], chances: Sequence[float]) -> tuple[float, float]:

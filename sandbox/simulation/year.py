@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sandbox.simulation.agenda import Agenda
@@ -63,13 +64,14 @@ def live(
     world = World(shapes, setting.rates, agenda, seed, year)
     door = FrontDoor(world)
     regions = list(world.regions.values())
-    standfast, peers = [], []
+    standfast: list[Control] = []
+    peers: list[Peer] = []
     if setting.policy == STANDFAST:
         standfast = [Control(world, region, setting.config, setting.pass_seconds) for region in regions]
     else:
         peers = [Peer(world, region, setting.policy) for region in regions]
     for fault in faults:
-        agenda.at(fault.at, lambda fault=fault: world.strike(fault))
+        agenda.at(fault.at, partial(world.strike, fault))
     agenda.run(BEGINNING + seconds)
     world.books.advance(agenda.now)
     counts: Counter[str] = Counter(door.found)
@@ -79,7 +81,7 @@ def live(
         counts["pages"] += control.pages
         counts["recoveries"] += sum(each.begun for each in control.mending.values())
         counts["recoveries given up"] += sum(each.gave_up for each in control.mending.values())
-    referees = [each.referee for each in (*standfast, *peers)]
+    referees = [*(each.referee for each in standfast), *(each.referee for each in peers)]
     for referee in referees:
         counts.update(referee.found)
     counts["faults"] = len(faults)
