@@ -17,14 +17,19 @@ _STYLE: Final = "font:12px sans-serif;fill:#222"
 
 
 def chart(differences: Mapping[str, tuple[float, float]], default_minutes: float) -> str:
-    """The SVG. `differences`: setting -> minutes a year more than the default, and half of its 95 % interval."""
+    """The SVG. `differences`: setting -> minutes a year more than the default, and half of its 95 % interval.
+
+    A bar that is much longer than all others ends at the edge; the figure beside it is whole.
+    """
     rows = sorted(((name, *found) for name, found in differences.items() if name != DEFAULT), key=lambda row: row[1])
-    low = min([0.0, *(more - half for _, more, half in rows)])
-    high = max([0.0, *(more + half for _, more, half in rows)])
+    sizes = sorted((abs(more) for _, more, _ in rows), reverse=True)
+    most = 1.5 * (sizes[1] if len(sizes) > 1 else sum(sizes)) or 1.0  # one that is far off would hide all others
+    low = max(-most, min([0.0, *(more - half for _, more, half in rows)]))
+    high = min(most, max([0.0, *(more + half for _, more, half in rows)]))
     scale = (WIDTH - LEFT - PAD) / ((high - low) or 1.0)
 
     def x(minutes: float) -> float:
-        return LEFT + (minutes - low) * scale
+        return LEFT + (min(max(minutes, low), high) - low) * scale
 
     height = TOP + ROW * len(rows) + 16
     title = f"Minutes a year more or less than the default fleet's {default_minutes:.1f}, with 95 % intervals"

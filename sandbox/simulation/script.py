@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from sandbox.simulation.chance import exponential
 
@@ -98,7 +99,6 @@ class _Sources:
         self._rates = rates
         self._key = f"{seed}/{year}"
         self._seconds = seconds
-        self._streams = 0
 
     def of_hardware(
         self, share: float, reach: Reach, gpus: int, region: str = "", cluster: str = "", replica: int = 0
@@ -109,8 +109,8 @@ class _Sources:
         common = reach is not Reach.REPLICA
         lasts = rates["common_hours"] * HOUR if common else 0.0
         node, gpu = (Kind.OUTSIDE, Kind.OUTSIDE) if common else (Kind.NODE, Kind.GPU)
-        self.add(node, reach, share / (rates["node_mtbf_hours"] * HOUR), lasts, *where)
-        self.add(gpu, reach, share * gpus / (rates["gpu_mtbf_hours"] * HOUR), lasts, *where)
+        self.add(node, reach, share / (rates["node_mtbf_hours"] * HOUR), lasts, *where, of="nodes")
+        self.add(gpu, reach, share * gpus / (rates["gpu_mtbf_hours"] * HOUR), lasts, *where, of="GPUs")
 
     def of_watching(self, region: str) -> None:
         """What befalls Standfast itself, and what it may take for a failure."""
@@ -123,10 +123,10 @@ class _Sources:
 
     def add(
         self, kind: Kind, reach: Reach, per_second: float, mean: float, region: str = "", cluster: str = "",
-        replica: int = 0,
+        replica: int = 0, of: str = "",
     ) -> None:  # fmt: skip
         """A Poisson stream. Each fault takes the same number of draws, so that none shifts those after it."""
-        for number, at, draws in self._stream(per_second):
+        for number, at, draws in self._stream(f"{kind.name}/{of}/{reach:d}/{region}/{cluster}/{replica}", per_second):
             drawn = kind
             if kind is Kind.CRASH and draws[1] < self._rates["engine_hang_share"]:
                 drawn = Kind.HANG
@@ -135,27 +135,27 @@ class _Sources:
 
     def lose(self, losses: int, names: Sequence[str]) -> None:
         """Regions that are lost: so many, at any time, any of them."""
-        chance = self._chance()
+        chance, first = self._chance("losses")
         for place in range(losses):
             at, which, drawn = chance.random() * self._seconds, chance.random(), chance.random()
             lasts = exponential(self._rates["region_mttr_hours"] * HOUR, drawn)
             name = names[int(which * len(names))]
-            number = self._streams * 1_000_000 + place
+            number = first + place
             self.found.append(Fault(number, BEGINNING + at, Kind.REGION, Reach.REGION, name, lasts=lasts))
 
-    def _stream(self, per_second: float) -> Iterator[tuple[int, float, tuple[float, float, float, float]]]:
-        chance = self._chance()
+    def _stream(self, name: str, per_second: float) -> Iterator[tuple[int, float, tuple[float, float, float, float]]]:
+        chance, number = self._chance(name)
         if per_second <= 0:
             return
-        at, place = 0.0, 0
+        at = 0.0
         while True:
             at += exponential(1 / per_second, chance.random())
             draws = (chance.random(), chance.random(), chance.random(), chance.random())
             if at >= self._seconds:
                 return
-            yield self._streams * 1_000_000 + place, at, draws
-            place += 1
+            yield number, at, draws
+            number += 1
 
-    def _chance(self) -> random.Random:
-        self._streams += 1
-        return random.Random(f"{self._key}/{self._streams}")
+    def _chance(self, name: str) -> tuple[random.Random, int]:
+        """The numbers of a stream, and the number of its first fault: its own whatever other streams there are."""
+        return random.Random(f"{self._key}/{name}"), crc32(name.encode()) << 20

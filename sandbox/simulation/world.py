@@ -33,6 +33,8 @@ if TYPE_CHECKING:
             ...
 
 
+MOST_CLUSTERS, MOST_REPLICAS = 64, 1024
+"""Of a Region, of a cluster: a replica's key stays the same whatever others there are."""
 BOOTING: Final = 2 / 3
 """Of a replacement's time: while the new instance is there and boots. Before, the old one ends and it is launched."""
 
@@ -66,12 +68,12 @@ def targets(*group: Cluster) -> list[Replica]:
 class Region:
     """A Region: its clusters, and which of them its load balancer sends requests to; None: to all, as one group."""
 
-    def __init__(self, number: int, shape: RegionShape, load: float, stall_fails_health: float, first_key: int) -> None:
+    def __init__(self, number: int, shape: RegionShape, load: float, stall_fails_health: float) -> None:
         self.number, self.name, self.shape, self.load = number, shape.name, shape, load
         self.clusters: dict[str, Cluster] = {}
-        for cluster in shape.clusters:
-            self.clusters[cluster.name] = Cluster(shape.name, cluster, first_key)
-            first_key += cluster.replicas
+        for place, cluster in enumerate(shape.clusters):
+            key = (number * MOST_CLUSTERS + place) * MOST_REPLICAS
+            self.clusters[cluster.name] = Cluster(shape.name, cluster, key)
         self.traffic: str | None = shape.active.name
         self.lost = 0
         self.platform_away = 0
@@ -116,11 +118,9 @@ class World:
     def __init__(self, shapes: Sequence[RegionShape], rates: Rates, agenda: Agenda, seed: int, year: int) -> None:
         self.rates, self.agenda, self.seed, self.year = rates, agenda, seed, year
         self.regions: dict[str, Region] = {}
-        key = 0
         for number, shape in enumerate(shapes):
             load = rates["load_share"] * shape.active.replicas
-            self.regions[shape.name] = Region(number, shape, load, rates["stall_fails_health_share"], key)
-            key += sum(cluster.replicas for cluster in shape.clusters)
+            self.regions[shape.name] = Region(number, shape, load, rates["stall_fails_health_share"])
         self.users = {name: name for name in self.regions}
         """Users of a Region -> the Region that their requests go to."""
         self.books = Books(self)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sandbox.simulation import rates, shape
+from sandbox.simulation import rates, settings, shape
 from sandbox.simulation.agenda import Agenda
 from sandbox.simulation.chance import around, exponential, lot, spread
 from sandbox.simulation.chart import chart
@@ -18,6 +18,7 @@ from sandbox.simulation.peers import Peer
 from sandbox.simulation.script import BEGINNING, HOUR, YEAR, Kind, Reach, script
 from sandbox.simulation.study import STRATA, chances, losses, stratum, weighed
 from sandbox.simulation.world import World
+from sandbox.simulation.year import Setting
 from standfast import fault_rates
 from standfast.availability import Part, k_of_n
 from standfast.errors import InvalidInputError
@@ -123,6 +124,14 @@ def test_another_rate_of_one_source_leaves_all_other_faults_as_they_are() -> Non
     assert [each for each in before if each.kind is not Kind.BLIP] == [
         each for each in after if each.kind is not Kind.BLIP
     ]
+
+
+def test_a_larger_standby_leaves_the_faults_of_all_others_as_they_are() -> None:
+    base = settings.variants(Setting("standfast", CONFIG, RATES))["standbys of 4 replicas"]
+    larger = script(shape.regions(base.config), RATES, 1, 5, 1)
+    added = [each for each in larger if each.cluster in {"use1-b", "usw2-b"} and each.replica >= 2]
+    assert added
+    assert [each for each in larger if each not in added] == script(SHAPES, RATES, 1, 5, 1)
 
 
 def test_faults_are_as_many_as_their_rates_say() -> None:
