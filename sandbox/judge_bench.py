@@ -125,12 +125,13 @@ def _good_table(good: dict[str, dict[str, float]]) -> Table:
 
 
 def _bad_table(bad: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title=f"{BAD_RELEASES} releases of each kind: missed (promoted through all stages); of ours, more")
-    table.add_column("what is worse")
-    for name in JUDGES:
-        table.add_column(f"missed: {name}", justify="right")
-    for heading in ("asked", "stopped at stage 1", "seconds to stop"):
-        table.add_column(f"{OURS}: {heading}", justify="right")
+    said = (
+        f"{BAD_RELEASES} releases of each kind: missed (promoted through all stages) by each judge; then, of {OURS}'s,"
+    )
+    table = Table(title=f"{said} where a person was asked, what was stopped at stage 1, and after how many seconds")
+    table.add_column("what is worse", no_wrap=True)
+    for heading in (*JUDGES, "asked", "stage 1", "seconds"):
+        table.add_column(heading, justify="right")
     for kind, row in bad.items():
         ours = row[OURS]
         seconds = "" if ours["seconds_to_stop"] is None else f"{ours['seconds_to_stop']:.0f}"
