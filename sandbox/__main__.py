@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench.add_argument(
         "--objects", type=_positive, metavar="N", help="a model of N objects to two more Regions instead"
     )
+    bench.add_argument("--judge", action="store_true", help="the judge of releases, on simulated ones, instead")
     run = commands.add_parser("run", help="run a scenario")
     run.add_argument("scenario")
     run.add_argument("--region", choices=REGIONS, help=f"where it happens (default {REGIONS[0]}); the tour has its own")
@@ -121,11 +122,15 @@ def _bench(given: argparse.Namespace) -> int:
 
         logging.getLogger("moto").setLevel(logging.ERROR)
         document = run_replication(Console(), given.objects)
+    elif given.judge:
+        from sandbox.judge_bench import run_judge
+
+        document = run_judge(Console(width=None if sys.stdout.isatty() else 150))
     else:
         document = run_scale(Console()) if given.scale else run_bench(Console())
     if given.json:
         given.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 0
+    return 0 if document.get("passed", True) else 1
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Walks a state machine's definition with the template's own handlers, in this process: as far as our machines go.
 
-JSONPath of names only. A Task's Retry is not played: a handler that raises goes straight to its Catch.
+JSONPath of names only. A Task's Retry is not played: a handler that raises goes straight to its Catch. What comes of a
+Parallel state the test says itself, in `instead`.
 """
 
 from __future__ import annotations
@@ -60,7 +61,11 @@ class Walk:
                 case "Wait":
                     self.wait(state["Seconds"] if "Seconds" in state else _read(data, state["SecondsPath"]))
                 case "Pass":
-                    data = _put(data, state.get("ResultPath", "$"), self._made(state["Parameters"], data))
+                    given = _read(data, state.get("InputPath", "$"))
+                    made = self._made(state["Parameters"], given) if "Parameters" in state else given
+                    data = _put(data, state.get("ResultPath", "$"), made)
+                case "Parallel":
+                    data = _put(data, state["ResultPath"], self.instead[name](data))
                 case "Map":
                     data = _put(
                         data, state["ResultPath"], [self._item(state, data, item) for item in self._items(state, data)]

@@ -17,7 +17,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
     """
     step = parse_input(AskStep, event, "the AskPerson task")
     settings, now = bootstrap.settings(), bootstrap.clock().now()
-    asked = questions.question_id(step.execution_arn, step.plan.stage.number)
+    asked = questions.question_id(step.execution_arn, step.plan.stage.question)
     closes_at = int(now) + step.plan.pause_seconds
     signature = bootstrap.link_signer().sign(questions.message(asked, closes_at))
     text = move_announcements.question(step.plan)

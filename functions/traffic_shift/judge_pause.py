@@ -19,7 +19,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     plan, now = step.plan, bootstrap.clock().now()
     view = bootstrap.cluster_table().view()
     shifting.check_lease(view.scope, plan.holder, plan.token)
-    asked = questions.question_id(step.execution_arn, plan.stage.number)
+    asked = questions.question_id(step.execution_arn, plan.stage.question)
     question = bootstrap.question_table().read_question(asked)  # None: it is being asked
     is_over = question is not None and (question.delivered or now >= question.closes_at)
     decision = move_judgement.judge_pause(

@@ -1,50 +1,70 @@
-"""JudgeStage: is the target well under the stage's traffic, and are users served?"""
+"""JudgeStage: is the target well under the stage's traffic, are users served, and is a release no worse?"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, capacity, move_judgement, shifting
+from standfast import bootstrap, capacity, move_judgement, release_judgement, sampling, shifting
+from standfast.bootstrap_rollouts import judge_table
 from standfast.fleet import parse_input
+from standfast.judge import judge, look
 from standfast.shifting import JudgeAnswer, JudgeStep
 
 if TYPE_CHECKING:
     from standfast.fleet import FleetConfig
-    from standfast.health import EndpointProbe
-
-CANARIES = 3
-"""Asked through the entry, as users ask, at each look."""
+    from standfast.judge import Pair, StageVerdict
+    from standfast.sampling import Comparison
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer pass, wait or abort. Raises FencedError when somebody else holds the lease by now."""
+    """Answer pass, wait, ask or abort. Raises FencedError when somebody else holds the lease by now."""
     step = parse_input(JudgeStep, event, "the JudgeStage task")
     view = bootstrap.cluster_table().view()
     shifting.check_lease(view.scope, step.holder, step.token)
-    config = view.applied.config
-    asked = asyncio.run(_ask(config, config.region(step.scope_id).entry.url))
-    now = bootstrap.clock().now()
+    config, clock = view.applied.config, bootstrap.clock()
+    region, shifted_at, began = config.region(step.scope_id), step.shift.shifted_at, clock.now()
+    compared = _compared(step, config) if release_judgement.is_sampled(step) else None
+    asked, pairs = asyncio.run(
+        sampling.ask(bootstrap.prober(config.model), region.entry.url, config.model, compared, clock)
+    )
+    now = clock.now()
     decision = move_judgement.judge_stage(
         view.assessments.get(step.target),
         view.checks.get(step.target),
         asked,
-        shifted_at=step.shift.shifted_at,
-        bake_seconds=step.bake_seconds,
+        shifted_at=shifted_at,
+        bake_seconds=release_judgement.bake_seconds(step, config.rollouts, now - shifted_at),
         fresh_seconds=config.detection.fresh_seconds,
         now=now,
     )
-    following = step.stage if step.stage.last else shifting.stage(step, step.stage.number + 1)
+    if pairs:
+        decision = release_judgement.combined(decision, _judged(step, config, pairs, began, now), step)
+    following = release_judgement.following(step, decision)
     if not step.accept_overload:
         # What was measured before the shift was held against all of the traffic before it began.
-        since = {name: load for name, load in view.loads.items() if load.measured_at > step.shift.shifted_at}
-        clusters = config.region(step.scope_id).clusters
-        fit = capacity.fit(step.source, step.target, clusters, since, now, readings=1)
+        since = {name: load for name, load in view.loads.items() if load.measured_at > shifted_at}
+        fit = capacity.fit(step.source, step.target, region.clusters, since, now, readings=1)
         decision = move_judgement.with_headroom(decision, fit, following.weight)
     answer = JudgeAnswer(action=decision.action, reason=decision.reason, last=step.stage.last, next=following)
     return answer.model_dump(mode="json")
 
 
-async def _ask(config: FleetConfig, url: str) -> list[EndpointProbe]:
-    prober, model = bootstrap.prober(config.model), config.model
-    return await asyncio.gather(*(prober.ask(url, model.name, model.canary) for _ in range(CANARIES)))
+def _compared(step: JudgeStep, config: FleetConfig) -> Comparison:
+    """The target beside the source, each with the golden answers of what it serves."""
+    table, model = bootstrap.cluster_table(), config.model
+    name, version = step.served(model)
+    target = sampling.Arm(step.target, name, table.read_golden(name, version))
+    source = sampling.Arm(step.source, model.name, table.read_golden(model.name, model.version))
+    asked = sampling.of_release if step.release else sampling.of_planned_move
+    return asked(target, source, config)
+
+
+def _judged(step: JudgeStep, config: FleetConfig, pairs: list[Pair], began: float, now: float) -> StageVerdict:
+    """What the judge finds with one look more, which is kept."""
+    store, rules, stages = judge_table(), config.rollouts, len(step.stages)
+    version, shifted_at = step.shift.version, step.shift.shifted_at
+    warm = step.release is not None and began - shifted_at >= rules.cold_start_seconds
+    found = look(store.read_evidence(version), pairs, rules, stages=stages, warm=warm)
+    store.write_evidence(version, found, token=step.token, now=now)
+    return judge(found, rules, stages=stages, baked_seconds=now - shifted_at, bake_seconds=step.bake_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, shifting
+from standfast import bootstrap, release_judgement, shifting
 from standfast.errors import InvalidInputError
 from standfast.fleet import Role, parse_input
 from standfast.shifting import PlanShiftInput, ShiftInput, ShiftPlan
@@ -24,6 +24,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         region.cluster(cluster_id)
     if desired.cluster_with(Role.ACTIVE) != asked.source:
         raise InvalidInputError(f"source: {asked.source} is not active; nothing to shift")
+    release_judgement.check_time(asked, view.applied.config.rollouts)
     # A step that runs twice must not take the first stage's weights for those of before.
     under_way = desired.move if desired.move and desired.move.target == asked.target else None
     before = under_way.before if under_way else desired.weights

@@ -17,6 +17,7 @@ from standfast.aws.cluster_table import ClusterTable
 from standfast.aws.config_table import ConfigTable
 from standfast.aws.fault_table import FaultTable
 from standfast.aws.incident_table import IncidentTable
+from standfast.aws.judge_table import JudgeTable
 from standfast.aws.ledger_table import LedgerTable
 from standfast.aws.model_table import ModelTable
 from standfast.aws.question_table import QuestionTable
@@ -94,7 +95,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "replication.verify_model": {"read_golden", "write_golden"},
     "traffic_shift.abort_shift": {"view", "read", "write_desired"},
     "traffic_shift.judge_pause": {"view"},
-    "traffic_shift.judge_stage": {"view"},
+    "traffic_shift.judge_stage": {"view", "read_golden"},
     "traffic_shift.plan_shift": {"view"},
     "traffic_shift.shift_stage": {"view", "read", "write_desired"},
 }
@@ -158,6 +159,10 @@ QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     "traffic_shift.ask_person": {"write_question"},
     "traffic_shift.judge_pause": {"read_question"},
     "traffic_shift.take_answer": {"read_question", "write_decision", "mark_delivered"},
+}
+JUDGE_TABLE_METHODS: dict[str, set[str]] = {
+    # Handler -> the methods of JudgeTable, which is the state table too.
+    "traffic_shift.judge_stage": {"read_evidence", "write_evidence"},
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
@@ -515,6 +520,7 @@ TABLES: list[tuple[type, dict[str, set[str]]]] = [
     (FaultTable, FAULT_TABLE_METHODS),
     (IncidentTable, INCIDENT_TABLE_METHODS),
     (LedgerTable, LEDGER_TABLE_METHODS),
+    (JudgeTable, JUDGE_TABLE_METHODS),
     (ModelTable, MODEL_TABLE_METHODS),
     (QuestionTable, QUESTION_TABLE_METHODS),
     (RecoveryTable, RECOVERY_TABLE_METHODS),

@@ -11,7 +11,7 @@ from standfast import move_announcements
 from standfast.announcements import Urgency
 from standfast.move_judgement import StageAction
 from standfast.planned_events import TRIGGER
-from standfast.shifting import AbortStep, ShiftInput, Stage
+from standfast.shifting import AbortStep, ShiftInput, ShiftPlan, Stage
 from standfast.steps import DrainStep, GiveUpStep
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
 
@@ -132,3 +132,17 @@ def test_a_child_that_was_stopped_has_no_error_of_its_own() -> None:
 def test_why_a_shift_was_given_up_is_told_in_words(why: dict[str, Any], words: str) -> None:
     step = AbortStep(**ASKED.model_dump(), before={ACTIVE: 100}, stage=STAGE, **why)
     assert move_announcements.why_aborted(step).startswith(words)
+
+
+def test_a_person_who_is_asked_because_the_judge_cannot_say_is_told_what_it_lacks() -> None:
+    lacks = "after 0 samples in 1020 s not proven either way"
+    plan = ShiftPlan(**ASKED.model_dump(), before={ACTIVE: 100, STANDBY: 0}, stage=STAGE)
+    before_next = plan.model_copy(update={"stage": STAGE.model_copy(update={"asked": lacks})})
+    said = move_announcements.question(before_next)
+    assert said.startswith(f"{SCOPE}: shift 100 % of the traffic from {ACTIVE} to {STANDBY} (stage 2 of 2)?")
+    assert said.endswith(f"The judge cannot say: {lacks}")
+    stays = plan.model_copy(update={"stage": STAGE.model_copy(update={"asked": lacks, "vouched": True})})
+    assert "leave 100 % of the traffic" in move_announcements.question(stays)
+    notice = move_announcements.asking(stays, EXECUTION, "text", "https://answer.test", NOW)
+    assert notice.subject == f"{SCOPE}: shall 100 % stay at {STANDBY}?"
+    assert move_announcements.asking(plan, EXECUTION, "text", "", NOW).subject.endswith(f"100 % go to {STANDBY}?")

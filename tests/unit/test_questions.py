@@ -25,7 +25,7 @@ from standfast.questions import (
 )
 from tests.builders import EXECUTION, NOW
 
-ASKED = question_id(EXECUTION, 2)
+ASKED = question_id(EXECUTION, "2")
 CLOSES = int(NOW) + 600
 QUESTION = Question(ASKED, "a-task-token", "shift 50 % to <b>?", NOW, CLOSES)
 
@@ -43,7 +43,7 @@ def test_a_link_says_what_was_put_into_it(signature: bytes) -> None:
 
 
 def test_another_question_or_another_end_is_another_message() -> None:
-    assert len({message(ASKED, CLOSES), message(ASKED, CLOSES + 1), message(question_id(EXECUTION, 3), CLOSES)}) == 3
+    assert len({message(ASKED, CLOSES), message(ASKED, CLOSES + 1), message(question_id(EXECUTION, "3"), CLOSES)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from standfast.failover_rules import Failover
 from standfast.health_rules import Detection, Objectives
 from standfast.move_rules import Capacity, Moves
 from standfast.recovery_rules import RecoveryRules
+from standfast.rollout_rules import RolloutRules
 from standfast.shedding_rules import Shedding
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class FleetConfig(_Document):
     detection: Detection = Detection()
     failover: Failover = Failover()
     moves: Moves = Moves()
+    rollouts: RolloutRules = RolloutRules()
     shedding: Shedding = Shedding()
     objectives: Objectives = Objectives()
     availability: AvailabilityRules = AvailabilityRules()

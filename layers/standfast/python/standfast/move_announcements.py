@@ -131,23 +131,28 @@ def settled(scope_id: str, move: Move, reason: str, *, finished: bool) -> Announ
 def why_aborted(step: AbortStep) -> str:
     """Why a shift is given up, in words, the newest reason first."""
     where = f"stage {step.stage.number} of {len(step.stages)} ({step.stage.weight} % at {step.target})"
+    asked = f"; the judge could not say: {step.stage.asked}" if step.stage.asked else ""
     if step.answer is not None and step.answer.timed_out:
-        return f"nobody answered within {step.pause_seconds} s, before {where}"
+        return f"nobody answered within {step.pause_seconds} s, before {where}{asked}"
     if step.error is not None:
         return f"{where}: {cause_in_words(step.error)}"
     if step.answer is not None and not step.answer.approved:
-        return f"a person said stop before {where}"
+        return f"a person said stop before {where}{asked}"
     if step.judged is not None and step.judged.action is StageAction.ABORT:
         return f"{where}: {step.judged.reason}"
     return f"{where} was given up"
 
 
 def question(plan: ShiftPlan) -> str:
-    """What a person is asked before a stage."""
-    return (
-        f"{plan.scope_id}: shift {plan.stage.weight} % of the traffic from {plan.source} to {plan.target} "
-        f"(stage {plan.stage.number} of {len(plan.stages)})? {plan.reason}"
+    """What a person is asked before a stage, or whether the last one shall stay."""
+    stage, between = plan.stage, f"from {plan.source} to {plan.target}"
+    what = (
+        f"leave {stage.weight} % of the traffic, which went {between}, where it is"
+        if stage.vouched
+        else f"shift {stage.weight} % of the traffic {between}"
     )
+    asked = f"{plan.scope_id}: {what} (stage {stage.number} of {len(plan.stages)})? {plan.reason}"
+    return f"{asked}. The judge cannot say: {stage.asked}" if stage.asked else asked
 
 
 def asking(plan: ShiftPlan, execution_arn: str, text: str, url: str, closes_at: float) -> Announcement:
@@ -159,8 +164,9 @@ def asking(plan: ShiftPlan, execution_arn: str, text: str, url: str, closes_at: 
         url,
         *_links(execution_arn),
     ]
-    subject = f"{plan.scope_id}: shall {plan.stage.weight} % go to {plan.target}?"
-    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveAwaitsAnswer", f"asked: {plan.stage.number}")
+    verb = "stay at" if plan.stage.vouched else "go to"
+    subject = f"{plan.scope_id}: shall {plan.stage.weight} % {verb} {plan.target}?"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveAwaitsAnswer", f"asked: {plan.stage.question}")
 
 
 def _links(execution_arn: str) -> list[str]:

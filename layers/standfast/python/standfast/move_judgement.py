@@ -30,6 +30,7 @@ class StageAction(StrEnum):
 
     PASS = "pass"  # noqa: S105 - no password
     WAIT = "wait"
+    ASK = "ask"
     ABORT = "abort"
 
 
@@ -72,7 +73,7 @@ def judge_stage(
 
 def with_headroom(decision: StageDecision, fit: Fit, weight: int) -> StageDecision:
     """The same, unless the next stage, of this weight, is more than was measured to fit."""
-    if decision.action is not StageAction.PASS or fit.share is None or 100 * fit.share >= weight:
+    if decision.action not in (StageAction.PASS, StageAction.ASK) or fit.share is None or 100 * fit.share >= weight:
         return decision
     return StageDecision(StageAction.ABORT, f"the next stage, {weight} %, does not fit: {fit.reason}")
 

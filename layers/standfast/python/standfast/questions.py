@@ -87,7 +87,7 @@ class QuestionStore(Protocol):
         ...
 
 
-def question_id(execution_arn: str, stage: int) -> str:
+def question_id(execution_arn: str, stage: str) -> str:
     """The same for a step that runs twice. No secret: the signature is."""
     return hashlib.sha256(f"{execution_arn}#{stage}".encode()).hexdigest()[:32]
 

@@ -16,13 +16,24 @@ from standfast.steps import Caught, ShiftAnswer
 from standfast.traffic import Move
 
 if TYPE_CHECKING:
+    from standfast.fleet import Model
     from standfast.stores import ScopeRecord
+
+
+class Release(BaseModel):
+    """What the target serves when that is another version than FleetConfig's, as its golden answers were recorded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str = Field(min_length=1, max_length=200)
+    model: str | None = Field(default=None, min_length=1, max_length=200, description="its name, if another")
 
 
 class ShiftInput(BaseModel):
     """The input of an execution.
 
-    `stages` are per cent at `target`; a person is asked before those in `pause_before`.
+    `stages` are per cent at `target`; a person is asked before those in `pause_before`. With a `release` the target is
+    the canary of another version, which must prove itself in each stage.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +50,7 @@ class ShiftInput(BaseModel):
     pause_before: list[int] = []
     pause_seconds: PauseSeconds = 1800
     accept_overload: bool = False
+    release: Release | None = None
     break_glass: str = Field(default="", description="who overrode the switches, and why")
     started_by: str | None = Field(
         default=None,
@@ -57,12 +69,23 @@ class PlanShiftInput(BaseModel):
 
 
 class Stage(BaseModel):
-    """One stage, counted from 1. `pause`: a person is asked first. `last`: nothing comes after it."""
+    """One stage, counted from 1. `pause`: a person is asked first. `last`: nothing comes after it.
+
+    `asked`: why the judge of a release leaves it to a person. `vouched`: the last stage, once a person who was asked so
+    said that it shall stay.
+    """
 
     number: int
     weight: int
     pause: bool
     last: bool
+    asked: str = ""
+    vouched: bool = False
+
+    @property
+    def question(self) -> str:
+        """By which the question before it is known among those of its execution: no answer serves two of them."""
+        return f"{self.number} again" if self.vouched else str(self.number)
 
 
 class ShiftPlan(ShiftInput):
@@ -77,6 +100,12 @@ class ShiftPlan(ShiftInput):
     def move(self) -> Move:
         """The move as desired state remembers it."""
         return Move(self.source, self.target, self.before)
+
+    def served(self, model: Model) -> tuple[str, str | None]:
+        """Name and version of what the target serves, where FleetConfig says `model`."""
+        if self.release is None:
+            return model.name, model.version
+        return self.release.model or model.name, self.release.version
 
 
 class AskStep(BaseModel):

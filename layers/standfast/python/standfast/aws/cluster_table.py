@@ -13,7 +13,7 @@
 Incidents, golden answers, changes of verdicts and what is remembered of faults have partitions of their own,
 `<scope>#INCIDENTS`, `<scope>#GOLDEN` (by model and version), `<scope>#HISTORY` (by cluster and time, forgotten after
 thirty days), `<scope>#FAULTS` (fault_table), `<scope>#OPEN` and `#CLOSED` (incident_table), `<scope>#LEDGER`
-(ledger_table), so that the watch's query stays small.
+(ledger_table), `<scope>#JUDGE` (judge_table), so that the watch's query stays small.
 """
 
 from __future__ import annotations

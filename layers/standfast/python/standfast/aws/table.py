@@ -96,16 +96,25 @@ class Table:
         return self._put_if(partition, name, item, "attribute_not_exists(pk)", {})
 
     def _put_if(
-        self, partition: str, name: str, item: Mapping[str, object], condition: str, values: Mapping[str, object]
+        self,
+        partition: str,
+        name: str,
+        item: Mapping[str, object],
+        condition: str,
+        values: Mapping[str, object],
+        *,
+        names: Mapping[str, str] | None = None,
     ) -> bool:
-        more = {"ExpressionAttributeValues": {key: encode(value) for key, value in values.items()}} if values else {}
+        more: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
+        if values:
+            more["ExpressionAttributeValues"] = {key: encode(value) for key, value in values.items()}
         with translated(f"PutItem {name}"):
             try:
                 self._client.put_item(
                     TableName=self._table,
                     Item={**encode_item(item), **self._key(partition, name)},
                     ConditionExpression=condition,
-                    **more,  # type: ignore[arg-type]  # botocore refuses an empty ExpressionAttributeValues
+                    **more,  # botocore refuses empty ones
                 )
             except ClientError as error:
                 if error_code(error) != _REFUSED:
