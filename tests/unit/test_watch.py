@@ -440,11 +440,30 @@ def test_a_table_that_stops_answering_makes_the_watch_blind_until_it_recovers() 
         assert world.table.known.assessments[ACTIVE].verdict is Verdict.UNKNOWN
         assert "blind" in world.table.known.assessments[ACTIVE].reason
         world.table.faults.mend("view")
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(3.2)
         assert list(world.executions.started) == [NAME]
         await run
 
     play(script)
+
+
+@pytest.mark.parametrize("broken", [World.die, World.wedge])
+def test_what_failed_while_the_watch_was_blind_moves_nothing_once_it_sees_again(
+    broken: Callable[[World], None],
+) -> None:
+    async def script(world: World) -> None:
+        run = world.begin(30)
+        await asyncio.sleep(3.5)
+        world.table.faults.fail("view", UnavailableError("no answer"))
+        broken(world)
+        await asyncio.sleep(8)
+        assert world.table.known.assessments[ACTIVE].verdict is Verdict.UNKNOWN
+        world.table.faults.mend("view")
+        world.heal()
+        await run
+        assert world.table.known.assessments[ACTIVE].verdict is Verdict.HEALTHY
+
+    assert not play(script).executions.started
 
 
 def test_a_state_that_cannot_be_read_is_watched_by_what_was_known() -> None:

@@ -54,6 +54,7 @@ class Observation:
         self._probes: dict[Path, deque[EndpointProbe]] = {}
         self._under_way: dict[Path, int] = defaultdict(int)
         self._counted: Counter[str] = Counter()
+        self._blind_until = 0.0
 
     def begin_pass(
         self, view: View, spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
@@ -136,6 +137,10 @@ class Observation:
             for cluster_id, cluster in sorted(config.region(self._scope_id).clusters.items())
         }
 
+    def see_again(self, now: float) -> None:
+        """This vantage point was blind until now: what failed until then says nothing of the fleet (law 4)."""
+        self._blind_until = now
+
     @property
     def all_answered(self) -> bool:
         """Whether the last probe of every path passed."""
@@ -155,8 +160,12 @@ class Observation:
         )
 
     def _in_order(self, path: Path) -> list[EndpointProbe]:
-        """Overlapping probes end out of order; they are judged in the order in which they were asked."""
-        return sorted(self._probes[path], key=lambda probe: probe.started_at)
+        """Overlapping probes end out of order; they are judged in the order in which they were asked.
+
+        Without those that were asked while this vantage point was blind, and failed.
+        """
+        told = [probe for probe in self._probes[path] if probe.passed or probe.started_at > self._blind_until]
+        return sorted(told, key=lambda probe: probe.started_at)
 
 
 def _seconds(probe: EndpointProbe) -> float:

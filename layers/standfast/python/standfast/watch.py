@@ -162,6 +162,8 @@ class Watch:
         except StandfastError:
             logger.exception("the state cannot be read; the watch goes on by what it knew")
             return
+        if not self._controls_pass:
+            self._observation.see_again(self._clock.now())
         self._controls_pass = True
         await self._read_brake()
 
