@@ -77,7 +77,7 @@ class Sandbox:
             fleets = [pool.submit(region.start_fleet) for region in self.regions.values()]
             self._say(f"deploying template.yaml in {', '.join(stack.name for stack in self.stacks)}")
             for stack in self.stacks:
-                stack.deploy(self._parameters(stack))
+                stack.deploy(self.parameters(stack))
             for fleet in fleets:
                 fleet.result()
         self._say("applying the FleetConfig; the watch begins")
@@ -131,6 +131,16 @@ class Sandbox:
             **({"watchers": [self.watcher.name]} if self.watcher else {}),
         }
 
+    def parameters(self, stack: ControlStack) -> dict[str, str]:
+        """What a stack of Standfast is deployed with."""
+        parameters = {"FleetName": FLEET, "Architecture": "arm64", "PrimaryRegion": self.stacks[0].name}
+        if self.watcher:
+            parameters["StateRegions"] = ",".join(each.name for each in self.stacks)
+        if isinstance(stack, SandboxRegion):
+            parameters["ListenerRuleArn"] = stack.rule_arn
+            parameters["LowPriorityRuleArn"] = stack.entry["LowPriorityRuleArn"]
+        return parameters
+
     def apply_config(self, **changes: Any) -> None:
         """Apply the FleetConfig in every Region, with `changes` of its top-level fields."""
         config = {**self.fleet_config(), **changes}
@@ -151,15 +161,6 @@ class Sandbox:
 
     def _shared(self, stack: ControlStack) -> RegionTable:
         return RegionTable(f"{FLEET}-regions", stack.client("dynamodb"))
-
-    def _parameters(self, stack: ControlStack) -> dict[str, str]:
-        parameters = {"FleetName": FLEET, "Architecture": "arm64", "PrimaryRegion": self.stacks[0].name}
-        if self.watcher:
-            parameters["StateRegions"] = ",".join(each.name for each in self.stacks)
-        if isinstance(stack, SandboxRegion):
-            parameters["ListenerRuleArn"] = stack.rule_arn
-            parameters["LowPriorityRuleArn"] = stack.entry["LowPriorityRuleArn"]
-        return parameters
 
     def _each(self, act: Callable[[SandboxRegion], object]) -> None:
         """The same in all Regions of the fleet at once. Raises what the first one raised."""

@@ -21,12 +21,17 @@ def checksum(body: bytes) -> str:
 
 
 class FakeModelStore:
-    """One dictionary. `others` are the buckets that can be copied from; `plain` keys have no checksum of the whole."""
+    """One dictionary. `others` are the buckets that can be copied from; `plain` keys have no checksum of the whole.
+
+    `rules`: bucket and prefix of each replication rule of S3, `statuses` what S3 says of a key that one of them took.
+    """
 
     def __init__(self, objects: Mapping[str, bytes] | None = None, others: Mapping[str, FakeModelStore] | None = None):
         self.objects = dict(objects or {})
         self.others = dict(others or {})
         self.plain: set[str] = set()
+        self.rules: set[tuple[str, str]] = set()
+        self.statuses: dict[str, str] = {}
         self.uploads: list[str] = []
         self.copied: list[str] = []
         self.faults = Faults()
@@ -41,7 +46,12 @@ class FakeModelStore:
         body = self.objects.get(key)
         if body is None:
             return None
-        return Stored(len(body), "" if key in self.plain else checksum(body), hashlib.md5(body).hexdigest())  # noqa: S324
+        etag = hashlib.md5(body).hexdigest()  # noqa: S324
+        return Stored(len(body), "" if key in self.plain else checksum(body), etag, self.statuses.get(key, ""))
+
+    def replicates_to(self, bucket: str, prefix: str) -> bool:
+        self._call("replicates_to")
+        return any(bucket == to and prefix.startswith(under) for to, under in self.rules)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes | None:
         self._call("read")

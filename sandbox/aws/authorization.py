@@ -49,6 +49,7 @@ _S3_ACTIONS: Final = {
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListObjectVersions": "ListBucketVersions",
     "ListParts": "ListMultipartUploadParts",
+    "GetBucketReplication": "GetReplicationConfiguration",
     **dict.fromkeys(
         ("CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"), "PutObject"
     ),

@@ -33,6 +33,7 @@ from sandbox.aws import (
     global_tables,
     load_balancing,
     monitoring,
+    replication,
     resources,
     run_command,
     service_quotas,
@@ -87,6 +88,7 @@ class Cloud:
         self._lock = threading.Lock()
         self.faults = faults.Faults()
         self._authorizer = authorization.Authorizer(self.latency, self.faults)
+        self.replication = replication.Replication(self._authorizer)
         log_directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             stack.enter_context(mock.patch.dict(os.environ, _fake_environment(self.regions[0]), clear=True))
@@ -120,6 +122,7 @@ class Cloud:
             told = events.put_execution_status(self.regions)
             for take_back in (
                 checksums.install(),
+                self.replication.install(),
                 authorization.install(self._authorizer),
                 bucket_policies.install(),
                 faults.install(self.faults),

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
 from sandbox.aws import checksums
 from standfast.aws.model_store import ModelBucket
@@ -162,3 +163,59 @@ def test_errors_of_s3_are_ours(aws: str) -> None:
     nowhere: Any = boto3.client("s3", region_name=aws, endpoint_url="http://127.0.0.1:9")
     with pytest.raises((UnavailableError, AccessDeniedError)):
         ModelBucket(EAST, aws, nowhere).describe(KEY)
+
+
+def rule(bucket: str, **more: Any) -> dict[str, Any]:
+    return {
+        "ID": "models",
+        "Status": "Enabled",
+        "Priority": 1,
+        "Filter": {"Prefix": "models/"},
+        "DeleteMarkerReplication": {"Status": "Disabled"},
+        "Destination": {"Bucket": f"arn:aws:s3:::{bucket}"},
+        **more,
+    }
+
+
+def answered(answer: dict[str, Any]) -> ModelBucket:
+    """A bucket whose rules are these: moto forgets the filter of one."""
+    client: Any = boto3.client("s3", region_name="us-east-1")
+    with_rules = Stubber(client)
+    with_rules.add_response("get_bucket_replication", answer, {"Bucket": EAST})
+    with_rules.activate()
+    return ModelBucket(EAST, "us-east-1", client)
+
+
+@pytest.mark.parametrize(
+    ("given", "brings"),
+    [
+        (rule(WEST), True),
+        (rule(WEST, Filter={}), True),
+        (rule("another"), False),
+        (rule(WEST, Status="Disabled"), False),
+        (rule(WEST, Filter={"Prefix": "models/other/"}), False),
+        (rule(WEST, Filter={"And": {"Prefix": "models/", "Tags": [{"Key": "a", "Value": "b"}]}}), False),
+        (rule(WEST, Filter={"Tag": {"Key": "a", "Value": "b"}}), False),
+        ({key: value for key, value in rule(WEST, Prefix="models/").items() if key != "Filter"}, True),
+    ],
+)
+def test_a_rule_brings_a_folder_when_it_is_enabled_and_takes_all_of_it(
+    aws: str, given: dict[str, Any], brings: bool
+) -> None:
+    store = answered({"ReplicationConfiguration": {"Role": "arn:aws:iam::123456789012:role/r", "Rules": [given]}})
+    assert store.replicates_to(WEST, "models/llama/v7/") is brings
+
+
+def test_a_bucket_without_rules_replicates_nothing(east: Any) -> None:
+    assert ModelBucket(EAST, "us-east-1").replicates_to(WEST, "models/") is False
+
+
+@pytest.mark.parametrize(
+    ("told", "status"), [("COMPLETE", "COMPLETED"), ("PENDING", "PENDING"), ("REPLICA", "REPLICA")]
+)
+def test_an_object_is_described_with_s3s_replication_status(aws: str, told: Any, status: str) -> None:
+    client: Any = boto3.client("s3", region_name="us-east-1")
+    with_status = Stubber(client)
+    with_status.add_response("head_object", {"ContentLength": 7, "ETag": "e", "ReplicationStatus": told})
+    with_status.activate()
+    assert ModelBucket(EAST, "us-east-1", client).describe(KEY) == Stored(7, "", "e", status)

@@ -69,6 +69,22 @@ def test_a_bucket_is_versioned_locked_encrypted_private_and_forgets(cloud: Cloud
     assert json.loads(s3.get_bucket_policy(Bucket="readback")["Policy"])["Version"] == "2012-10-17"
 
 
+def test_a_bucket_has_its_replication_rules_whole(cloud: Cloud, outputs: dict[str, str]) -> None:
+    found = cloud.client("s3").get_bucket_replication(Bucket="readback-replicated")["ReplicationConfiguration"]
+    assert found["Role"].rpartition("/")[2] == outputs["Role"]
+    (rule,) = found["Rules"]
+    assert (rule["ID"], rule["Status"], rule["Priority"], rule["Filter"]) == (
+        "all",
+        "Enabled",
+        3,
+        {"Prefix": "models/"},
+    )
+    assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
+    assert rule["SourceSelectionCriteria"] == {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
+    assert rule["Destination"]["Bucket"] == "arn:aws:s3:::readback-replica"
+    assert rule["Destination"]["EncryptionConfiguration"]["ReplicaKmsKeyID"].endswith(outputs["Key"])
+
+
 def test_logs_are_kept_as_long_as_the_template_says_under_its_key(cloud: Cloud, outputs: dict[str, str]) -> None:
     (group,) = cloud.client("logs").describe_log_groups(logGroupNamePrefix="/readback")["logGroups"]
     assert group["retentionInDays"] == 30

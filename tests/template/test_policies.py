@@ -300,6 +300,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "replication.plan_pull": {
         "s3:AbortMultipartUpload",
         "s3:GetObject",
+        "s3:GetReplicationConfiguration",
         "s3:ListBucket",
         "s3:ListBucketMultipartUploads",
         "s3:PutObject",
@@ -309,6 +310,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "replication.start_pull": {"s3:GetObject", "s3:ListBucket", "states:StartExecution"},
     "replication.start_replication": {"states:StartExecution"},
     "replication.verify_model": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "replication.watch_s3": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "replication.write_manifest": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
 }
 PROBING = {
@@ -691,6 +693,22 @@ def test_a_function_writes_into_its_own_regions_buckets_only_and_reads_those_of_
             assert here or str(where).startswith((MODELS, CONFIGS, LEDGERS))
             if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
                 assert here, f"{name} writes into another Region's bucket"
+
+
+def test_s3_replicates_models_under_a_role_that_reads_here_writes_there_and_deletes_nowhere() -> None:
+    given = [each for each in statements() if each.owner == "ModelReplicationRole" and each.resources]
+    own = {"Fn::Sub": MODELS.removesuffix("*") + "${AWS::Region}"}
+    models = {"Fn::Sub": own["Fn::Sub"] + "/models/*"}
+    there = [
+        {"Fn::Sub": MODELS.removesuffix("*") + "${" + region + "}/models/*"}
+        for region in ("ModelReplicaRegion", "SecondModelReplicaRegion")
+    ]
+    second = {"Fn::If": ["ReplicatesModelsTwice", there[1], {"Ref": "AWS::NoValue"}]}
+    assert [(each.actions, each.resources) for each in given] == [
+        (("s3:GetReplicationConfiguration", "s3:ListBucket"), (own,)),
+        (("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl"), (models,)),
+        (("s3:ReplicateObject",), (there[0], second)),
+    ]
 
 
 def test_no_function_may_delete_an_object_or_touch_a_bucket() -> None:

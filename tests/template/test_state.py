@@ -81,6 +81,39 @@ def test_a_model_is_never_deleted_by_the_clock_but_what_was_left_behind_is() -> 
     assert [rule["Prefix"] for rule in expiring] == ["work/"]
 
 
+def replication_rules() -> list[Document]:
+    condition, given, otherwise = resource("ModelBucket")["Properties"]["ReplicationConfiguration"]["Fn::If"]
+    assert (condition, target(otherwise)) == ("ReplicatesModels", "AWS::NoValue")
+    assert target(given["Role"]) == "ModelReplicationRole"
+    first, second = given["Rules"]
+    assert second["Fn::If"][0] == "ReplicatesModelsTwice"
+    return [first, second["Fn::If"][1]]
+
+
+def test_s3_replicates_models_only_where_a_parameter_asks_for_it_and_to_the_bucket_that_a_stack_there_has() -> None:
+    parameters, conditions = documents.source()["Parameters"], documents.source()["Conditions"]
+    name = resource("ModelBucket")["Properties"]["BucketName"]["Fn::Sub"]
+    alias = resource("KeyAlias")["Properties"]["AliasName"]["Fn::Sub"]
+    for region, rule in zip(("ModelReplicaRegion", "SecondModelReplicaRegion"), replication_rules(), strict=True):
+        assert parameters[region]["Default"] == ""
+        assert region in str(conditions)
+        assert rule["Status"] == "Enabled"
+        there = name.replace("AWS::Region", region)
+        assert rule["Destination"]["Bucket"] == {"Fn::Sub": "arn:${AWS::Partition}:s3:::" + there}
+        key = rule["Destination"]["EncryptionConfiguration"]["ReplicaKmsKeyID"]["Fn::Sub"]
+        assert key == "arn:${AWS::Partition}:kms:${" + region + "}:${AWS::AccountId}:" + alias
+        assert rule["SourceSelectionCriteria"] == {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
+
+
+def test_s3_replicates_objects_of_models_alone_and_no_deletion() -> None:
+    """A manifest says that a model is whole, so each Region writes it when it has verified that."""
+    first, second = replication_rules()
+    assert first["Priority"] != second["Priority"]
+    for rule in (first, second):
+        assert rule["Filter"] == {"Prefix": "models/"}
+        assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
+
+
 def test_the_key_is_rotated() -> None:
     assert resource("Key")["Properties"]["EnableKeyRotation"] is True
 

@@ -209,7 +209,14 @@ TIME_OUTS = {
     "sync_config": 900,
     "traffic_shift": 12600,
 }
-LONG = {"HashObjects": 905, "CopyObjects": 905, "VerifyModel": 610, "WriteManifest": 310, "PlanPull": 310}
+LONG = {
+    "HashObjects": 905,
+    "CopyObjects": 905,
+    "VerifyModel": 610,
+    "WriteManifest": 310,
+    "PlanPull": 310,
+    "WatchS3": 310,
+}
 """Tasks that are at work on a model's bytes, or on each of its objects."""
 
 
@@ -391,6 +398,15 @@ def test_a_recovery_looks_at_the_nodes_anew_after_each_rung_and_before_the_role_
 def test_a_recovery_ends_by_its_own_deadline_before_it_times_out() -> None:
     longest = RecoveryRules.model_json_schema()["properties"]["deadline_seconds"]["maximum"]
     assert documents.machine("cluster_recovery")["TimeoutSeconds"] > longest + 960
+
+
+def test_whatever_s3_does_with_a_model_it_is_verified_here_before_it_is_whole() -> None:
+    way = states("pull_model")
+    assert onward(way["PlanPull"]) == {"IsLeftToS3"}
+    assert onward(way["IsLeftToS3"]) == {"CopyInBatches", "WatchS3"}
+    assert onward(way["WatchS3"]) == {"HasS3Ended"}
+    assert onward(way["HasS3Ended"]) == {"CopyInBatches", "WaitForS3"}
+    assert onward(way["CopyInBatches"]) == {"VerifyModel"}
 
 
 def test_a_replication_outlives_the_pulls_that_it_waits_for() -> None:

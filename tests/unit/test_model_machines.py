@@ -194,6 +194,7 @@ def test_a_replication_that_could_not_be_started_leaves_the_model_registered(wor
         ("CheckPull", "ReplicationFailed", "UnavailableError: UnavailableError was raised"),
         ("ConcludeReplication", "ReplicationFailed", None),
         ("PlanPull", "ReplicationFailed", "pull_model FAILED with PullRefused: UnavailableError was raised"),
+        ("WatchS3", "ReplicationFailed", "pull_model FAILED with PullDidNotSucceed: UnavailableError was raised"),
         ("CopyObjects", "ReplicationFailed", "pull_model FAILED with ModelNotWhole: tiny v1 is not whole in us-west-2"),
         ("VerifyModel", "ReplicationFailed", "pull_model FAILED with PullDidNotSucceed: UnavailableError was raised"),
     ],
@@ -202,6 +203,8 @@ def test_whichever_task_fails_the_execution_fails_and_no_region_is_called_verifi
     world: World, task: str, ends_with: str, region_says: str | None
 ) -> None:
     registered(world).broken = {task: broken("UnavailableError")}
+    if task == "WatchS3":
+        by_rule(world)
     walk = world.walk("replicate_model", {**MODEL, "regions": [WEST]})
     assert walk.error == ends_with
     if region_says is None:
@@ -211,6 +214,60 @@ def test_whichever_task_fails_the_execution_fails_and_no_region_is_called_verifi
         assert len(world.messenger.notices) == 1
     if task not in ("CheckPull", "ConcludeReplication"):  # these two come when the Region has it
         assert state(world, WEST) is not ModelState.VERIFIED
+
+
+def by_rule(world: World, status: str = "PENDING", region: str = WEST) -> None:
+    """S3 has a rule from home to a Region, and says so of every object."""
+    world.stores[EAST].rules = {(world.settings(EAST).model_bucket(region), "models/")}
+    world.stores[EAST].statuses = dict.fromkeys((PREFIX + path for path in FILES), status)
+
+
+def test_what_s3s_own_rule_brings_is_waited_for_verified_and_told_and_nothing_is_copied(world: World) -> None:
+    by_rule(registered(world))
+
+    def wait(seconds: float) -> None:
+        world.at += seconds
+        path = next((p for p in FILES if PREFIX + p not in world.stores[WEST].objects), None)
+        if path is not None:
+            world.stores[WEST].objects[PREFIX + path] = FILES[path]
+
+    world.wait = wait  # type: ignore[method-assign]  # S3 brings an object in each wait
+    walk = world.walk("replicate_model", {**MODEL, "regions": [WEST, SOUTH]})
+    assert not walk.error, walk.cause
+    west, south = world.output["replication"]["regions"]
+    assert (west["copied"], west["by_s3"], west["s3_left"]) == (0, len(FILES), {})
+    assert west["s3_reason"] == f"S3 brought {len(FILES)} of {len(FILES)} objects"
+    assert (south["copied"], south["by_s3"], south["s3_reason"]) == (len(FILES), 0, "")
+    assert {state(world, region) for region in (WEST, SOUTH)} == {ModelState.VERIFIED}
+    assert world.metrics.values("ModelS3Missing", "tiny v1")[-1] == 0
+    assert world.messenger.notices == []
+
+
+def test_what_s3_reports_failed_is_copied_and_told_by_name(world: World) -> None:
+    by_rule(registered(world), "FAILED")
+    walk = world.walk("replicate_model", {**MODEL, "regions": [WEST]})
+    assert not walk.error, walk.cause
+    (west,) = world.output["replication"]["regions"]
+    assert (west["copied"], west["by_s3"], west["s3_left"]) == (len(FILES), 0, {"failed": len(FILES)})
+    ((subject, text),) = world.messenger.notices
+    assert subject == "tiny v1: S3's rule did not bring all of it to us-west-2"
+    assert f"copied by us: {len(FILES)} FAILED ({min(FILES)}" in text
+
+
+def test_what_s3_does_not_bring_in_time_is_copied_and_told(world: World) -> None:
+    by_rule(registered(world))
+    walk = world.walk("replicate_model", {**MODEL, "regions": [WEST]})
+    assert not walk.error, walk.cause
+    assert "PENDING with none coming for 9" in world.output["replication"]["regions"][0]["s3_reason"]
+    assert len(world.messenger.notices) == 1
+
+
+def test_what_was_there_before_the_rule_is_copied_without_a_notice(world: World) -> None:
+    by_rule(registered(world), "")
+    walk = world.walk("replicate_model", {**MODEL, "regions": [WEST]})
+    assert not walk.error, walk.cause
+    assert world.output["replication"]["copied"] == len(FILES)
+    assert world.messenger.notices == []
 
 
 def test_what_the_day_finds_damaged_is_mended_and_told_by_day(world: World) -> None:

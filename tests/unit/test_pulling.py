@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from sandbox.fleet.sharded import INDEX, shard_name
-from standfast import pulling
+from standfast import pulling, s3_watching
 from standfast.errors import InvalidInputError, ModelDamagedError, ThrottledError
 from standfast.manifest import Manifest, manifest_key
 from standfast.model_states import ModelState
 from standfast.replication import Damage
 from standfast.replication_steps import BatchOf, CopyStep, PullInput, PullPlan, VerifyStep
+from standfast.s3_rules import Limits
 from tests.builders import NOW
 from tests.model_fakes import FakeGoldenStore, FakeModelStates, FakeModelStore
 from tests.unit.test_registering import FILES, PREFIX, bucket, register
@@ -185,3 +186,104 @@ def test_figures_are_of_what_was_copied_and_found(world: World) -> None:
     assert pulling.copy_figures(copied, 0)["ModelBytesPerSecond"] == 0
     assert pulling.verify_figures(world.manifest, {FIRST: Damage.MISSING})["ModelVerified"] == 0
     assert pulling.metric_name(plan) == "tiny v1"
+
+
+# Where S3's own rule brings the model
+
+
+LIMITS = Limits()
+
+
+def left(world: World) -> PullPlan:
+    found = pulling.plan(ASKED, world.manifest, WEST, world.target, "one", NOW, left_to_s3=True)
+    return s3_watching.begin(found, NOW)
+
+
+def brought(world: World, *paths: str) -> None:
+    for path in paths:
+        world.target.objects[PREFIX + path] = FILES[path]
+
+
+def marked(world: World, status: str, *paths: str) -> None:
+    world.source.statuses.update({PREFIX + path: status for path in paths})
+
+
+def test_what_a_rule_brings_is_waited_for_and_never_copied(world: World) -> None:
+    marked(world, "PENDING", *FILES)
+    plan = left(world)
+    assert (plan.s3.ended, plan.batches, plan.due) == (False, [], len(FILES))
+    brought(world, FIRST)
+    plan = s3_watching.watch(plan, world.source, world.target, LIMITS, NOW + 20)
+    assert (plan.s3.ended, plan.due, plan.s3.left) == (False, len(FILES) - 1, {"pending": len(FILES) - 1})
+    assert (plan.s3.progressed_at, plan.batches) == (NOW + 20, [])
+    brought(world, *FILES)
+    plan = s3_watching.watch(plan, world.source, world.target, LIMITS, NOW + 40)
+    assert (plan.s3.ended, plan.due, plan.batches, plan.s3.left) == (True, 0, [], {})
+    assert plan.s3.reason == f"S3 brought {len(FILES)} of {len(FILES)} objects"
+    assert (world.target.copied, plan.s3.due) == ([], len(FILES))
+    assert pulling.verify(world.manifest, world.target) == {}
+
+
+def test_what_s3_fails_to_bring_is_copied_and_nothing_else(world: World) -> None:
+    marked(world, "FAILED", FIRST)
+    plan = left(world)
+    brought(world, *(path for path in FILES if path != FIRST))
+    plan = s3_watching.watch(plan, world.source, world.target, LIMITS, NOW + 5)
+    assert (plan.s3.ended, plan.s3.left, plan.due_bytes) == (True, {"failed": 1}, len(FILES[FIRST]))
+    assert f"copied by us: 1 FAILED ({FIRST})" in plan.s3.reason
+    copies = [pulling.copy_batch(CopyStep(plan=plan, batch=batch), world.target, "source") for batch in plan.batches]
+    assert world.target.copied == [PREFIX + FIRST]
+    status = pulling.status(VerifyStep(plan=plan, copies=copies), world.manifest, 0, NOW + 9)
+    assert (status.copied, status.by_s3, status.s3_left) == (1, len(FILES) - 1, {"failed": 1})
+    assert status.s3_reason == plan.s3.reason
+
+
+def test_an_object_that_came_with_other_bytes_has_not_come(world: World) -> None:
+    marked(world, "COMPLETED", *FILES)
+    plan = left(world)
+    brought(world, *FILES)
+    world.target.objects[PREFIX + FIRST] = FILES[FIRST][:-1] + b"\x7f"
+    plan = s3_watching.watch(plan, world.source, world.target, LIMITS, NOW + 5)
+    assert (plan.s3.ended, plan.due, plan.s3.left) == (True, 1, {"completed": 1})
+
+
+def test_a_look_that_is_repeated_finds_the_same(world: World) -> None:
+    marked(world, "PENDING", *FILES)
+    plan = left(world)
+    brought(world, FIRST)
+    first, again = (s3_watching.watch(plan, world.source, world.target, LIMITS, NOW + 5) for _ in range(2))
+    assert first.s3 == again.s3
+    assert first.due == again.due
+
+
+def test_looks_become_rarer_while_nothing_comes_and_their_figures_are_told(world: World) -> None:
+    marked(world, "PENDING", *FILES)
+    marked(world, "FAILED", FIRST)
+    plan = left(world)
+    waits = []
+    for number in range(8):
+        plan = s3_watching.watch(plan, world.source, world.target, LIMITS, NOW + number)
+        waits.append(plan.s3.wait_seconds)
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+    missing = len(FILES)
+    expected = {"ModelS3Missing": missing, "ModelS3Pending": missing - 1, "ModelS3Failed": 1}
+    assert s3_watching.figures(plan) == expected
+
+
+def test_with_a_rule_uploads_that_lie_here_may_be_s3s_own_and_are_left_alone(world: World) -> None:
+    world.target.uploads = [PREFIX + FIRST]
+    assert (left(world).aborted_uploads, world.target.uploads) == (0, [PREFIX + FIRST])
+
+
+def test_with_a_rule_and_nothing_due_nobody_waits(world: World) -> None:
+    brought(world, *FILES)
+    assert left(world).s3.ended
+
+
+def test_damage_is_told_with_what_s3_said(world: World) -> None:
+    marked(world, "FAILED", FIRST)
+    plan = s3_watching.watch(left(world), world.source, world.target, Limits(unmarked=0), NOW + 5)
+    step = VerifyStep(plan=plan, copies=[])
+    said = pulling.note_damage(step, world.manifest, {FIRST: Damage.MISSING}, world.states, NOW)
+    assert "; by its rule S3 brought 0 of" in said
+    assert f"1 FAILED ({FIRST})" in said

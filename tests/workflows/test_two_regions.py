@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -103,6 +104,65 @@ def test_a_model_is_verified_in_every_region_but_the_one_that_does_not_answer_an
         record = model_desk.record(stack, "tiny-test", "v1")
         assert record is not None
         assert record.state == "verified"
+
+
+@pytest.fixture
+def standing_rule(sandbox: Sandbox) -> Iterator[SandboxRegion]:
+    """The first Region with S3's own replication rule to the second, by the template's parameter."""
+    east = sandbox.regions[EAST]
+    east.deploy({**sandbox.parameters(east), "ModelReplicaRegion": WEST})
+    yield east
+    east.deploy(sandbox.parameters(east))
+
+
+def waits_for_s3(stack: ControlStack) -> bool:
+    """Whether the newest pull in a Region has looked, and waits."""
+    machine = stack.client("stepfunctions")
+    arn = next(each for each in machine.list_state_machines()["stateMachines"] if each["name"].endswith("-pull-model"))
+    for each in machine.list_executions(stateMachineArn=arn["stateMachineArn"], statusFilter="RUNNING")["executions"]:
+        events = machine.get_execution_history(executionArn=each["executionArn"])["events"]
+        if any(event.get("stateEnteredEventDetails", {}).get("name") == "WaitForS3" for event in events):
+            return True
+    return False
+
+
+def test_what_s3_replicates_by_the_standing_rule_is_waited_for_verified_and_not_copied(
+    sandbox: Sandbox, standing_rule: SandboxRegion
+) -> None:
+    """By the template's rule, role and keys; the watcher's Region has no rule and copies as ever."""
+    prefix, files = "models/tiny-rule/v1/", sharded_model(8, 3)
+    model = {"model": "tiny-rule", "version": "v1"}
+    asked = {**model, "regions": [WEST, WATCHER]}
+    with ThreadPoolExecutor(1) as pool:
+        with sandbox.cloud.replication.held():
+            model_desk.upload(standing_rule, prefix, files)
+            registered = model_desk.run(standing_rule, "register-model", {**model, "prefix": prefix})
+            assert registered["status"] == "SUCCEEDED", registered.get("cause")
+            running = pool.submit(model_desk.run, standing_rule, "replicate-model", asked)
+            standing_rule.wait_for("the pull to wait for S3", lambda: waits_for_s3(sandbox.regions[WEST]), 30)
+        done = running.result()
+    assert done["status"] == "SUCCEEDED", done.get("cause")
+    west, watcher = model_desk.output(done)["replication"]["regions"]
+    assert (west["state"], west["copied"], west["by_s3"], west["s3_left"]) == ("verified", 0, len(files), {})
+    assert (watcher["state"], watcher["copied"], watcher["by_s3"]) == ("verified", len(files), 0)
+
+
+def test_what_s3_fails_to_replicate_is_named_and_copied(sandbox: Sandbox, standing_rule: SandboxRegion) -> None:
+    west, prefix, files = sandbox.regions[WEST], "models/tiny-rule/v2/", sharded_model(9, 3)
+    model = {"model": "tiny-rule", "version": "v2"}
+    told = len(standing_rule.messages())
+    with sandbox.cloud.replication.failing("v2/model-00002"):
+        model_desk.upload(standing_rule, prefix, files)
+        registered = model_desk.run(standing_rule, "register-model", {**model, "prefix": prefix})
+        assert registered["status"] == "SUCCEEDED", registered.get("cause")
+        done = model_desk.run(standing_rule, "replicate-model", {**model, "regions": [WEST]})
+    assert done["status"] == "SUCCEEDED", done.get("cause")
+    (found,) = model_desk.output(done)["replication"]["regions"]
+    assert (found["state"], found["copied"], found["s3_left"]) == ("verified", 1, {"failed": 1})
+    assert "copied by us: 1 FAILED (model-00002-of-00003.safetensors)" in found["s3_reason"]
+    assert model_desk.folder(west, prefix) == dict(files)
+    subjects = [message.subject for message in standing_rule.messages()[told:]]
+    assert f"tiny-rule v2: S3's rule did not bring all of it to {WEST}" in subjects
 
 
 def test_every_region_refuses_a_failover_of_another_one(sandbox: Sandbox) -> None:

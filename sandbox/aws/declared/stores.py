@@ -128,9 +128,24 @@ def _configure_bucket(context: Context, created: Created, properties: Properties
     if "OwnershipControls" in properties:
         controls = properties["OwnershipControls"]
         context.call("s3", "put_bucket_ownership_controls", Bucket=name, OwnershipControls=controls)
+    if "ReplicationConfiguration" in properties:
+        given = properties["ReplicationConfiguration"]
+        replication = {"Role": given["Role"], "Rules": [_replication_rule(rule) for rule in given["Rules"]]}
+        context.call("s3", "put_bucket_replication", Bucket=name, ReplicationConfiguration=replication)
     if "Tags" in properties:
         context.call("s3", "put_bucket_tagging", Bucket=name, Tagging={"TagSet": properties["Tags"]})
     return created
+
+
+def _update_bucket(context: Context, created: Created, properties: Properties) -> Created:
+    if "ReplicationConfiguration" not in properties:
+        context.call("s3", "delete_bucket_replication", Bucket=created.physical_id)
+    return _configure_bucket(context, created, properties)
+
+
+def _replication_rule(rule: Properties) -> dict[str, Any]:
+    names = ("Status", "Priority", "Filter", "DeleteMarkerReplication", "SourceSelectionCriteria", "Destination")
+    return pick(rule, *names, ID="Id")
 
 
 def _lifecycle_rule(rule: Properties) -> dict[str, Any]:
@@ -269,8 +284,15 @@ TYPES: Final = (
             "LifecycleConfiguration.Rules.ExpiredObjectDeleteMarker",
             "LifecycleConfiguration.Rules.NoncurrentVersionExpiration.*",
             "LifecycleConfiguration.Rules.AbortIncompleteMultipartUpload.*", "OwnershipControls.*", "Tags.*",
+            "ReplicationConfiguration.Role", "ReplicationConfiguration.Rules.Id",
+            "ReplicationConfiguration.Rules.Status", "ReplicationConfiguration.Rules.Priority",
+            "ReplicationConfiguration.Rules.Filter.Prefix",
+            "ReplicationConfiguration.Rules.DeleteMarkerReplication.Status",
+            "ReplicationConfiguration.Rules.SourceSelectionCriteria.SseKmsEncryptedObjects.Status",
+            "ReplicationConfiguration.Rules.Destination.Bucket",
+            "ReplicationConfiguration.Rules.Destination.EncryptionConfiguration.ReplicaKmsKeyID",
         ),
-        create=_bucket, update=_configure_bucket, name_property="BucketName",
+        create=_bucket, update=_update_bucket, name_property="BucketName",
         attributes=("Arn", "DomainName", "RegionalDomainName"),
         delete=lambda context, created: context.call("s3", "delete_bucket", Bucket=created.physical_id),
     ),

@@ -28,7 +28,11 @@ class ModelStore(Protocol):
         ...
 
     def describe(self, key: str) -> Stored | None:
-        """Size and checksum as S3 keeps them; None when there is no such object."""
+        """Size, checksum and replication status as S3 keeps them; None when there is no such object."""
+        ...
+
+    def replicates_to(self, bucket: str, prefix: str) -> bool:
+        """Whether an enabled replication rule of S3 brings what lies under a prefix from here to that bucket."""
         ...
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes | None:

@@ -31,9 +31,19 @@ THREADS = 16
 
 
 def plan(
-    asked: PullInput, manifest: Manifest, region: str, store: ModelStore, execution_name: str, now: float
+    asked: PullInput,
+    manifest: Manifest,
+    region: str,
+    store: ModelStore,
+    execution_name: str,
+    now: float,
+    *,
+    left_to_s3: bool = False,
 ) -> PullPlan:
-    """What is missing or wrong in this Region, noted down for the steps that copy it."""
+    """What is missing or wrong in this Region, noted down for the steps that copy it, or that watch S3 bring it.
+
+    `left_to_s3`: a replication rule of S3 brings it. Uploads that lie here may then be S3's own, and are left alone.
+    """
     before = store.calls
     listed = store.list_folder(manifest.prefix)
     # Of another size it is wrong already; only what could be right is asked for its checksum.
@@ -42,16 +52,15 @@ def plan(
     wrong = replication.damages(manifest, sized | _described(store, likely))
     due = [each for each in manifest.objects if each.path in wrong]
     going_on = {manifest.prefix + each.path for each in due if each.size > SINGLE_COPY_BYTES}
-    aborted = store.abort_uploads(manifest.prefix, keep=going_on)
-    work = f"{WORK}pull/{execution_name}/"
-    store.write(f"{work}due.json", json.dumps([[manifest.prefix + e.path, e.size, e.crc64nvme] for e in due]).encode())
-    return PullPlan(
+    aborted = 0 if left_to_s3 and due else store.abort_uploads(manifest.prefix, keep=going_on)
+    found = PullPlan(
         model=manifest.model,
         version=manifest.version,
+        prefix=manifest.prefix,
         source_region=asked.source_region,
         region=region,
         trigger=asked.trigger,
-        work=work,
+        work=f"{WORK}pull/{execution_name}/",
         objects=len(manifest.objects),
         bytes=manifest.bytes,
         due=len(due),
@@ -59,17 +68,30 @@ def plan(
         damaged=replication.by_kind(wrong),
         batches=[BatchOf(**asdict(batch)) for batch in batches([each.size for each in due])],
         aborted_uploads=aborted,
-        api_calls=store.calls - before,
+        api_calls=0,
         began_at=now,
     )
+    write_due(found, store, [[manifest.prefix + each.path, each.size, each.crc64nvme] for each in due])
+    return found.model_copy(update={"api_calls": store.calls - before})
+
+
+def read_due(plan: PullPlan, store: ModelStore) -> list[Any]:
+    """Key, size and CRC64NVME of every object that is due. Raises CorruptStateError when the list is gone."""
+    text = store.read(f"{plan.work}due.json")
+    if text is None:
+        raise CorruptStateError(f"{plan.work}due.json is gone: it is kept for a few days only; start once more")
+    found: list[Any] = json.loads(text)
+    return found
+
+
+def write_due(plan: PullPlan, store: ModelStore, due: list[Any]) -> None:
+    """Note down what is due, over what was noted before."""
+    store.write(f"{plan.work}due.json", json.dumps(due).encode())
 
 
 def copy_batch(step: CopyStep, store: ModelStore, source_bucket: str) -> Copied:
     """Copy a batch's objects. Raises the first error once all others were tried, so that one hides no other."""
-    text = store.read(f"{step.plan.work}due.json")
-    if text is None:
-        raise CorruptStateError(f"{step.plan.work}due.json is gone: it is kept for a few days only; start once more")
-    due = json.loads(text)[step.batch.first : step.batch.first + step.batch.count]
+    due = read_due(step.plan, store)[step.batch.first : step.batch.first + step.batch.count]
     one = partial(_copy, store, source_bucket, again=step.attempt > 0)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="copy") as pool:
         results = list(pool.map(one, due))
@@ -128,7 +150,8 @@ def note_damage(
     plan = step.plan
     errors = [each.error.message() for each in step.copies if each.error is not None]
     why = f"; {len(errors)} of {len(step.copies)} batches failed, the first: {errors[0]}" if errors else ""
-    said = f"{manifest.name} is not whole in {plan.region}: {replication.in_words(wrong)}{why}"
+    by_rule = f"; by its rule {plan.s3.reason}" if plan.s3.reason else ""
+    said = f"{manifest.name} is not whole in {plan.region}: {replication.in_words(wrong)}{why}{by_rule}"
     known = table.read_model(plan.model, plan.version)
     table.write_model(_record(plan, manifest, known, now).replicating(said, now))
     return said
@@ -161,6 +184,9 @@ def status(step: VerifyStep, manifest: Manifest, api_calls: int, now: float) -> 
         seconds=round(seconds, 3),
         damaged=plan.damaged,
         copied=sum(each.copied for each in step.copies),
+        by_s3=plan.s3.due - plan.s3.missing,
+        s3_left=plan.s3.left,
+        s3_reason=plan.s3.reason,
         aborted_uploads=plan.aborted_uploads,
         api_calls=plan.api_calls + api_calls + sum(each.api_calls for each in step.copies),
         verified_at=now,

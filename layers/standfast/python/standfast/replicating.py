@@ -170,7 +170,10 @@ def ended(step: PulledStep, pull: Pull, now: float) -> Look:
 
 
 def conclude(step: ConcludeStep) -> Conclusion:
-    """What became of all Regions. It is news when a Region failed, or when a schedule found something to mend."""
+    """What became of all Regions.
+
+    It is news when a Region failed, when S3's own rule failed to bring an object, and when a schedule had to mend.
+    """
     plan = step.plan
     regions = tuple(_status(each) for each in step.results)
     failed = [each for each in regions if each.state != VERIFIED]
@@ -184,7 +187,10 @@ def conclude(step: ConcludeStep) -> Conclusion:
     else:
         subject = f"{plan.name} is verified in {', '.join(each.region for each in regions)}"
     mended = plan.trigger == SCHEDULE and any(each.copied for each in regions)
-    return Conclusion(plan.name, regions, subject, "\n".join(lines), is_news=bool(failed) or mended)
+    left = [each.region for each in regions if {"failed", "pending"} & set(each.s3_left)]
+    if left and not failed:
+        subject = f"{plan.name}: S3's rule did not bring all of it to {', '.join(left)}"
+    return Conclusion(plan.name, regions, subject, "\n".join(lines), is_news=bool(failed or left) or mended)
 
 
 def repair(record: ModelRecord, region: str, now: float) -> tuple[str, dict[str, object]]:
@@ -221,5 +227,6 @@ def _failed(region: str, reason: str, seconds: float) -> RegionStatus:
 
 def _line(each: RegionStatus) -> str:
     if each.state == VERIFIED:
-        return f"- {each.region}: verified; {each.copied} of {each.objects} objects copied in {each.seconds:g} s"
+        copied = f"{each.copied} of {each.objects} objects copied in {each.seconds:g} s"
+        return f"- {each.region}: verified; {copied}{'; ' if each.s3_reason else ''}{each.s3_reason}"
     return f"- {each.region}: {each.state}: {each.reason}"

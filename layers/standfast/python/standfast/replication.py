@@ -39,11 +39,15 @@ class Damage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as S3 tells of it. `crc64nvme` is empty where S3 has none of the full object."""
+    """An object as S3 tells of it. `crc64nvme` is empty where S3 has none of the full object.
+
+    `replication` is S3's ReplicationStatus, empty where no replication rule took the object.
+    """
 
     size: int
     crc64nvme: str
     etag: str = ""
+    replication: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from standfast.fleet import RegionName
 from standfast.manifest import FOLDERS
+from standfast.s3_steps import LeftToS3
 
 
 class _Given(BaseModel):
@@ -199,7 +200,8 @@ class Started(_Kept):
 class RegionStatus(_Kept):
     """How far a Region is: what an execution's output says of each. `eta_seconds` is None when it cannot be told.
 
-    `damaged` is what was wrong there before, kind -> objects.
+    `damaged` is what was wrong there before, kind -> objects. `by_s3`: objects that S3's own rule brought, `s3_left`
+    what it said of those that it did not, status -> objects, and `s3_reason` both in words; empty without a rule.
     """
 
     region: str
@@ -213,6 +215,9 @@ class RegionStatus(_Kept):
     seconds: float = 0.0
     damaged: dict[str, int] = {}
     copied: int = 0
+    by_s3: int = 0
+    s3_left: dict[str, int] = {}
+    s3_reason: str = ""
     aborted_uploads: int = 0
     api_calls: int = 0
     verified_at: float | None = None
@@ -244,6 +249,7 @@ class PullPlan(_Kept):
     source_region: str
     region: str
     trigger: str
+    prefix: str = ""
     work: str
     objects: int
     bytes: int
@@ -254,6 +260,13 @@ class PullPlan(_Kept):
     aborted_uploads: int
     api_calls: int
     began_at: float
+    s3: LeftToS3 = LeftToS3()
+
+
+class WatchStep(_Given):
+    """What WatchS3 reads."""
+
+    plan: PullPlan
 
 
 class CopyStep(_Given):

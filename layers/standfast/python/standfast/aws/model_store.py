@@ -66,7 +66,19 @@ class ModelBucket:
         # A composite checksum is one of the parts' checksums: it depends on how the object was uploaded.
         whole = found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
         checksum = found.get("ChecksumCRC64NVME", "") if whole else ""
-        return Stored(found["ContentLength"], checksum, found["ETag"])
+        # botocore's enumeration has COMPLETE too, which older texts of S3 say for COMPLETED.
+        status = {"COMPLETE": "COMPLETED"}.get(found.get("ReplicationStatus", ""), found.get("ReplicationStatus", ""))
+        return Stored(found["ContentLength"], checksum, found["ETag"], status)
+
+    def replicates_to(self, bucket: str, prefix: str) -> bool:
+        with _told(f"GetBucketReplication {self._bucket}"):
+            try:
+                answer = self._client.get_bucket_replication(Bucket=self._bucket)
+            except ClientError as error:
+                if error_code(error) != "ReplicationConfigurationNotFoundError":
+                    raise
+                return False
+        return any(_brings(rule, bucket, prefix) for rule in answer["ReplicationConfiguration"]["Rules"])
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes | None:
         if length == 0:
@@ -217,6 +229,16 @@ class ModelBucket:
     def _count(self, **_: object) -> None:
         with self._lock:
             self._calls += 1
+
+
+def _brings(rule: Mapping[str, Any], bucket: str, prefix: str) -> bool:
+    """A rule that looks at tags too may leave objects out: it does not count. Rules of the old form have a Prefix."""
+    chosen = rule.get("Filter", rule)
+    is_plain = not {"And", "Tag"} & set(chosen)
+    is_meant = rule["Destination"]["Bucket"].rpartition(":")[2] == bucket and prefix.startswith(
+        chosen.get("Prefix", "")
+    )
+    return bool(rule["Status"] == "Enabled" and is_plain and is_meant)
 
 
 @contextmanager
