@@ -92,3 +92,38 @@ def test_no_increment_is_lost(dynamodb: Any) -> None:
         list(pool.map(increment, range(200)))
     item = dynamodb.get_item(TableName="t", Key={"pk": {"S": "counter"}})["Item"]
     assert item["n"] == {"N": "200"}
+
+
+ATTRIBUTES: dict[str, Any] = {
+    "pk": {"S": "all"},
+    "words": {"S": "größer"},
+    "empty": {"S": ""},
+    "number": {"N": "1800000000.25"},
+    "yes": {"BOOL": True},
+    "no": {"BOOL": False},
+    "nothing": {"NULL": True},
+    "bytes": {"B": b"\x00\xff"},
+    "several": {"SS": ["a", "b"]},
+    "numbers": {"NS": ["1", "2"]},
+    "pieces": {"BS": [b"\x00", b"\x01"]},
+    "list": {"L": [{"S": "a"}, {"M": {"deep": {"B": b"\x02"}, "deeper": {"L": [{"N": "1"}]}}}, {"L": []}]},
+    "map": {"M": {"S": {"S": "a name like a type's"}, "none": {"M": {}}}},
+}
+
+
+def test_an_item_is_answered_as_it_was_put(dynamodb: Any) -> None:
+    dynamodb.put_item(TableName="t", Item=ATTRIBUTES)
+    key = {"pk": ATTRIBUTES["pk"]}
+    query = dynamodb.query(
+        TableName="t", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": ATTRIBUTES["pk"]}
+    )
+    assert dynamodb.get_item(TableName="t", Key=key)["Item"] == ATTRIBUTES
+    assert query["Items"] == dynamodb.scan(TableName="t")["Items"] == [ATTRIBUTES]
+    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as refused:
+        dynamodb.put_item(
+            TableName="t",
+            Item=key,
+            ConditionExpression="attribute_not_exists(pk)",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+    assert refused.value.response["Item"] == ATTRIBUTES
