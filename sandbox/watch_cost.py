@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
     from standfast.health import Assessment
     from standfast.lease import HolderState
+    from standfast.stores import Sight
 
 WARM_SECONDS, MEASURED_SECONDS = 3.0, 10.0
 SCOPE: Final = "us-east-1"
 
 
 class KnownState:
-    """WatchStore, EvidenceStore and SwitchStore that know one state and forget what they are told."""
+    """WatchStore, EvidenceStore and RegionStore that know one state and forget what they are told."""
 
     def __init__(self, known: View) -> None:
         self._known = known
@@ -63,6 +64,12 @@ class KnownState:
 
     def write_switch(self, switch: Switch) -> None:
         """It stays on."""
+
+    def write_sight(self, sight: Sight) -> None:
+        """Nobody reads it."""
+
+    def sights(self) -> Sequence[Sight]:
+        return ()
 
 
 class NoExecutions:

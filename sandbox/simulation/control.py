@@ -17,12 +17,14 @@ from sandbox.simulation.mending import Mending
 from sandbox.simulation.referee import LATE_SECONDS, Referee
 from sandbox.simulation.script import HOUR
 from sandbox.simulation.sight import Sight, Vantage
-from standfast import failover, lease, planned_move
+from standfast import failover, lease, outside, planned_move
 from standfast.brake import Brake, Switch
 from standfast.failover import StartAction
 from standfast.fleet import Automation, Role
+from standfast.health import Verdict
 from standfast.lease import Claim, HolderState, Lease, LeaseAction
 from standfast.stores import AppliedConfig, ScopeRecord, View
+from standfast.stores import Sight as Sighted
 from standfast.traffic import Desired, all_to
 
 if TYPE_CHECKING:
@@ -113,10 +115,20 @@ class Control:
         if not self.is_active(name) or not self.vantage.runs:
             return
         decision = failover.decide_start(self.region.name, self.record, {name: self.assessment(name)}, RUN, self.now)
-        if decision.action is StartAction.START:
+        if decision.action is StartAction.START and not self._is_denied():
             self._start(name)
-        elif decision.next_change_at is not None and not (self._again and self._again.is_pending):
-            self._again = self.world.agenda.at(decision.next_change_at, lambda: self.judge(name))
+            return
+        again_at = decision.next_change_at
+        if decision.action is StartAction.START:
+            again_at = self.vantage.next_pass(self.now) + self.vantage.pass_seconds
+        if again_at is not None and not (self._again and self._again.is_pending):
+            self._again = self.world.agenda.at(again_at, lambda: self.judge(name))
+
+    def _is_denied(self) -> bool:
+        """What Starter asks before it starts anything."""
+        verdict = Verdict.HEALTHY if self.vantage.is_denied() else Verdict.UNHEALTHY
+        sight = Sighted("elsewhere", self.region.name, verdict, "the entry answers", self.now)
+        return bool(outside.denial(self.region.name, [sight], self.now))
 
     def matters(self, judged: Sequence[Assessment]) -> bool:
         """Whether what the watch would do depends on which of these it comes to."""

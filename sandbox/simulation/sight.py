@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.simulation.ills import Mode
 from sandbox.simulation.world import entry_modes
 from standfast.health import LATE_PROBES, Assessment, EndpointProbe, Evidence, Outcome, assess
-from standfast.observation import LATE_SECONDS, REMEMBERED, UNDER_WAY
+from standfast.observation import LATE_SECONDS, ONCE_MORE_SECONDS, REMEMBERED, UNDER_WAY
 from standfast.watch import PASS_SECONDS
 
 if TYPE_CHECKING:
@@ -104,6 +104,16 @@ class Vantage:
         """Whether no probe of the watch reaches a cluster."""
         share, serves = self.world.rates["blip_standby_share"], cluster.name == self.region.traffic
         return any(serves or blip.lots[1] < share for blip in self.region.blips)
+
+    def is_denied(self) -> bool:
+        """Whether another Region's watch, which no blip of this one's touches, sees users served here."""
+        serving = self.region.serving
+        return bool(
+            self.region.blips
+            and not self.region.stalls
+            and serving is not None
+            and all(mode is Mode.ANSWERS for mode in entry_modes(serving))
+        )
 
     def replica(self, cluster: Cluster, place: int) -> Seen:
         """How a replica answers a canary just now."""
@@ -266,7 +276,10 @@ class Sight:
             return [first]
         swift = known is None or known.ended_at - known.started_at < LATE_SECONDS
         again_at = min(first.ended_at, now + LATE_SECONDS) if swift else first.ended_at
-        return [first, self._probe(seen, again_at, suspect=True)]
+        asked = [first, self._probe(seen, again_at, suspect=True)]
+        if first.ended_at <= again_at and asked[1].ended_at <= again_at + ONCE_MORE_SECONDS:
+            asked.append(self._probe(seen, again_at + ONCE_MORE_SECONDS, suspect=True))
+        return asked
 
     def _is_settled(self, now: float) -> bool:
         """Whether another pass would bring nothing new."""

@@ -66,7 +66,7 @@ def test_a_dead_cluster_is_seen_as_soon_as_the_deployed_watch_sees_it(kind: Kind
         stage.strike(100 + phase - 0.04 + at, kind, Reach.CLUSTER, A)
         stage.run(200)
         simulated.append(stage.east.moves[0].decided_at - BEGINNING - (100 + phase - 0.04 + at))
-    assert simulated == pytest.approx(deployed, abs=0.05)
+    assert simulated == pytest.approx(deployed, abs=0.1)  # three answers one after another, of 0.05 s and of 0.01 s
 
 
 def test_a_dead_cluster_is_left_for_its_standby_and_mended_behind() -> None:

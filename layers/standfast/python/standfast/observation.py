@@ -22,6 +22,8 @@ REMEMBERED = 12
 """Probes kept per path: more than the largest M of M-of-N."""
 UNDER_WAY = 3
 """Probes of one path that may be under way at once: a deadline of 2 s at one a second, and the probe asked again."""
+ONCE_MORE_SECONDS = 0.7
+"""After two failures at once a third is asked so soon: what is over by then was a blink."""
 LATE_SECONDS = 0.5
 """A path that answered sooner the last time is suspect by then: half of what a first token may take by default."""
 PROBE_HEADER = "x-standfast-probe"
@@ -68,7 +70,8 @@ class Observation:
         """Probe once. A first failure is asked again at once, not a second later; so is a first lateness.
 
         Lateness is not waited out: two probes that hang side by side say in half the time what two in a row would say.
-        A path that was late before is not asked twice a second: overload is no reason to ask more.
+        A path that was late before is not asked twice a second: overload is no reason to ask more. One that is refused
+        twice is asked a third time within the second (as HAProxy's `fastinter` does): that loads nobody.
         """
         known = self._probes[path]
         well = not self._under_way[path] and (not known or known[-1].passed)
@@ -78,7 +81,11 @@ class Observation:
             if well:
                 await asyncio.wait({probe}, timeout=LATE_SECONDS if swift else None)
                 if not probe.done() or not probe.result().passed:
-                    asking.create_task(self._ask(path, view))
+                    again = asking.create_task(self._ask(path, view))
+                    if probe.done():
+                        await asyncio.sleep(ONCE_MORE_SECONDS)
+                        if again.done() and not again.result().passed:
+                            asking.create_task(self._ask(path, view))
 
     async def _ask(self, path: Path, view: View) -> EndpointProbe:
         """Ask once, and keep what came of it.

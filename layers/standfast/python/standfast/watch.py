@@ -18,13 +18,14 @@ from standfast.errors import StandfastError, TransientError
 from standfast.failover import StartAction, StartDecision, decide_start
 from standfast.fleet import Automation, Role
 from standfast.observation import Observation
+from standfast.starting import Starter
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from standfast.health import Assessment, Verdict
     from standfast.ports import Clock, Executions, Metrics, Prober
-    from standfast.stores import EvidenceStore, SwitchStore, View, WatchStore
+    from standfast.stores import EvidenceStore, RegionStore, View, WatchStore
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0
@@ -37,9 +38,6 @@ SETTLING_PASSES = 6
 """Passes after which a run takes the watch whatever it saw: a probe is over in 2 s."""
 VIEW_SECONDS = 2.0
 """How long a pass waits for the state table: the probes must go on while it hangs."""
-START_AGAIN_SECONDS = 20.0
-"""An execution takes the lease within a second or two; TakeLease and its retries give up before this."""
-MINUTE_SECONDS = 60.0
 
 logger = logging.getLogger("standfast.watch")
 
@@ -61,7 +59,7 @@ class Watch:
         self,
         scope_id: str,
         store: WatchStore,
-        switches: SwitchStore,
+        switches: RegionStore,
         evidence: EvidenceStore,
         executions: Executions,
         prober: Prober,
@@ -73,11 +71,10 @@ class Watch:
         self._store = store
         self._switches = switches
         self._evidence = evidence
-        self._executions = executions
+        self._starter = Starter(scope_id, executions, switches, clock, trigger)
         self._observation = Observation(scope_id, prober, self._judge)
         self._clock = clock
         self._metrics = metrics
-        self._trigger = trigger
         self._unpublished = 0
         self._published_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,7 +84,6 @@ class Watch:
         self._reports = True
         self._written: dict[str, tuple[tuple[Verdict, int, int], float]] = {}
         self._said: dict[str, str] = {}
-        self._started: dict[str, float] = {}
         self._decision = StartDecision(StartAction.NONE, "nothing was looked at yet")
 
     async def run(self, until: float) -> WatchReport:
@@ -120,7 +116,7 @@ class Watch:
             next_pass = max(next_pass + PASS_SECONDS, self._clock.now())
             await self._clock.sleep(max(0.0, next_pass - self._clock.now()))
         await self._finish()
-        return WatchReport(generation, passes, reason, tuple(sorted(self._started)))
+        return WatchReport(generation, passes, reason, self._starter.started)
 
     async def look(self, until: float) -> StartDecision:
         """Look until it is settled what to do, or until the given time, beside a watch that may run or not.
@@ -131,7 +127,7 @@ class Watch:
         self._view = await asyncio.to_thread(self._store.view)
         await self._read_brake()
         good = 0
-        while good < SETTLED_PASSES and not self._started and self._clock.now() < until:
+        while good < SETTLED_PASSES and not self._starter.started and self._clock.now() < until:
             began = self._clock.now()
             if probing := self._observation.begin_pass(self._view, self._spawn):
                 await asyncio.wait(probing, timeout=PASS_SECONDS)
@@ -188,44 +184,10 @@ class Watch:
         assessments = self.assessments()
         decision = decide_start(self._scope_id, self._view.scope, assessments, self._brake, self._clock.now())
         self._say(assessments, decision)
-        if decision.action is StartAction.START and (name := self._next_name(decision.execution_name)):
-            self._started[name] = self._clock.now()
-            self._spawn(self._start(name, decision, assessments[decision.failed_cluster_id]))
+        if decision.action is StartAction.START and (name := self._starter.take_name(decision.execution_name)):
+            self._spawn(self._starter.start(name, decision, assessments[decision.failed_cluster_id]))
         self._decision = decision
         return decision
-
-    def _next_name(self, name: str) -> str | None:
-        """The name to start under now, or None while an earlier start may still take the lease.
-
-        An execution that ended before it took the lease has used its name up for 90 days and changed nothing: the
-        failure is as it was, and so is the decision. It is started again under a name of that minute.
-        """
-        now = self._clock.now()
-        if name not in self._started:
-            return name
-        if now - max(self._started.values()) < START_AGAIN_SECONDS:
-            return None
-        return f"{name}-{now // MINUTE_SECONDS:.0f}"
-
-    async def _start(self, name: str, decision: StartDecision, assessment: Assessment) -> None:
-        payload = {
-            "mode": "failover",
-            "scope_id": self._scope_id,
-            "incident_id": decision.incident_id,
-            "failed_cluster_id": decision.failed_cluster_id,
-            "reason": decision.reason,
-            "failed_since": assessment.since or assessment.assessed_at,
-            "detected_at": self._clock.now(),
-            "trigger": self._trigger,
-        }
-        try:
-            started = await asyncio.to_thread(self._executions.start_failover, name, payload)
-        except StandfastError:
-            self._started.pop(name, None)  # the next pass tries again
-            logger.exception("the failover %s could not be started", name)
-            return
-        told = "started" if started else "was started already"
-        logger.warning("failover %s %s: %s", name, told, decision.reason)
 
     def _say(self, assessments: Mapping[str, Assessment], decision: StartDecision) -> None:
         """Log each cluster's verdict and the decision when they change, in words."""
