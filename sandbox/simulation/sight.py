@@ -106,11 +106,10 @@ class Vantage:
         return any(serves or blip.lots[1] < share for blip in self.region.blips)
 
     def is_denied(self) -> bool:
-        """Whether another Region's watch, which no blip of this one's touches, sees users served here."""
+        """Whether another Region's watch, which no blip of this one touches, sees users served here."""
         serving = self.region.serving
         return bool(
-            self.region.blips
-            and not self.region.stalls
+            not self.region.stalls
             and serving is not None
             and all(mode is Mode.ANSWERS for mode in entry_modes(serving))
         )

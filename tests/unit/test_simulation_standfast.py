@@ -104,9 +104,18 @@ def test_a_crowd_whose_engines_say_that_they_work_moves_nothing() -> None:
     assert stage.run(500).east.executions == 0
 
 
-def test_a_blip_that_hides_users_being_served_is_counted_as_false() -> None:
+def test_a_blip_of_one_region_s_watch_is_denied_by_another_s_and_moves_nothing() -> None:
     stage = Stage()
-    stage.strike(100, Kind.BLIP, Reach.REGION, lasts=4)
+    stage.strike(100, Kind.BLIP, Reach.REGION, lasts=20)
+    stage.run(200)
+    assert stage.east.moves == []
+    assert stage.east.gave_up == 0
+
+
+def test_a_move_from_users_who_are_served_is_counted_as_false() -> None:
+    """A crowd: every canary is late, everywhere, and no engine tells its counter."""
+    stage = Stage()
+    stage.strike(100, Kind.STALL, Reach.REGION, lasts=30, lots=(0.0, 0.0, 1.0))
     stage.run(200)
     assert stage.east.referee.found == {FALSE: 1}
     assert sum(stage.world.books.lost.values()) == 0

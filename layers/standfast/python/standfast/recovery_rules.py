@@ -21,11 +21,11 @@ class RecoveryRules(BaseModel):
     replacements_per_day: int = Field(default=4, ge=0, le=100, description="of a cluster's instances")
     highest_remedy: RungName = Field(default="replace", description="`reboot` where no spare instance can be had")
     start_seconds: float = Field(
-        default=600, ge=5, le=3600, description="from the start of an engine, or of an instance, to its first answer"
+        default=1200, ge=5, le=3600, description="from the start of an engine, or of an instance, to its first answer"
     )
-    deadline_seconds: float = Field(default=3600, ge=60, le=7200, description="a recovery that lasts longer gives up")
+    deadline_seconds: float = Field(default=5400, ge=60, le=7200, description="a recovery that lasts longer gives up")
     suspect_seconds: float = Field(
-        default=180, ge=5, le=3600, description="replicas that are down for less may come back by themselves"
+        default=30, ge=5, le=3600, description="replicas that are down for less may come back by themselves"
     )
     redundancy_grace_seconds: float = Field(
         default=1800, ge=0, le=86_400, description="without a standby for as long, somebody is paged, once"
