@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -39,6 +40,9 @@ class Trial:
 
 ENOUGH = 5
 """Fewer runs have no median to speak of: they are held to what is the worst only."""
+SETTLING_SECONDS = 60.0
+"""Within a minute every schedule has come round once, and has started its function cold beside all others: on AWS that
+slows nobody down, here it takes both processors. The first of several runs is to be as warm as those after it."""
 NEVER = {"failed_after_recovery": Limit(worst=0), "zero_weight_moments": Limit(worst=0)}
 
 
@@ -46,6 +50,9 @@ def run_trials(trial: Trial, stage: Stage) -> Report:
     """Run it as often as asked, mending between the runs. The timeline is that of the slowest run."""
     chance = random.Random(stage.seed)
     done: list[Run] = []
+    if stage.runs > 1 and not stage.cold:
+        stage.say(f"letting every schedule come round once: {SETTLING_SECONDS:.0f} s")
+        time.sleep(SETTLING_SECONDS)
     for number in range(1, stage.runs + 1):
         if number > 1:
             stage.say("mending what was broken, and moving the traffic back")
