@@ -33,7 +33,7 @@ SCOPE: Final = "us-east-1"
 
 
 class KnownState:
-    """WatchStore, EvidenceStore and RegionStore that know one state and forget what they are told."""
+    """WatchStore, EvidenceStore and FleetStore that know one state and forget what they are told."""
 
     def __init__(self, known: View) -> None:
         self._known = known

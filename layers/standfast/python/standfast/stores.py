@@ -155,10 +155,6 @@ class SightStore(Protocol):
         ...
 
 
-class RegionStore(SwitchStore, SightStore, Protocol):
-    """What the Regions share, as far as a watch asks: who may act, and what the others see."""
-
-
 class EvidenceStore(Protocol):
     """What the watch knows. Unfenced: the newest observation wins."""
 

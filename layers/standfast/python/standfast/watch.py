@@ -23,9 +23,10 @@ from standfast.starting import Starter
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
+    from standfast.fleet_store import FleetStore
     from standfast.health import Assessment, Verdict
     from standfast.ports import Clock, Executions, Metrics, Prober
-    from standfast.stores import EvidenceStore, RegionStore, View, WatchStore
+    from standfast.stores import EvidenceStore, View, WatchStore
 
 PASS_SECONDS = 1.0
 WRITE_SECONDS = 5.0
@@ -59,7 +60,7 @@ class Watch:
         self,
         scope_id: str,
         store: WatchStore,
-        switches: RegionStore,
+        switches: FleetStore,
         evidence: EvidenceStore,
         executions: Executions,
         prober: Prober,
