@@ -143,10 +143,11 @@ class RegionStore(Protocol):
         """
         ...
 
-    def confirm(self, region: str, *, incident_id: str, valid_until: float) -> bool:
-        """Keep a condemnation fresh. Needs no lease: it changes nothing but how long it holds, and only to longer.
+    def confirm(self, region: str, *, incident_id: str, valid_until: float, now: float) -> bool:
+        """Keep a condemnation fresh. Needs no lease: it changes nothing but how long it holds.
 
-        Atomic. False when the Region is not condemned for this incident any more; then nothing is written. May be
+        Atomic. False when the Region is not condemned for this incident any more, or the condemnation has lapsed: one
+        that lapsed is never revived, for another Region may have been condemned since. Then nothing is written. May be
         repeated.
         """
         ...
