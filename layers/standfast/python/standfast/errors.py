@@ -10,6 +10,7 @@
   * FencedError                the fencing token is stale: somebody else holds the lease now; nothing was changed
   * LeaseHeldError             the lease is held by an execution that runs and that the claim does not outrank
   * NoStandbyProvenError       no standby has fresh proof that it serves: the weights stay as they are
+  * NoPeerProvenError          no Region that stays is proven to serve: nothing moves
   * AutomationOffError       the switch is off: nothing is started or changed
   * NoGoldenAnswerError        the replicas do not agree on golden answers: none is recorded
   * ModelDamagedError          a model is not whole: a file is missing, cut off, or not what it says it is
@@ -61,6 +62,10 @@ class LeaseHeldError(StandfastError):
 
 class NoStandbyProvenError(StandfastError):
     """No standby has fresh proof that it serves. The weights stay as they are."""
+
+
+class NoPeerProvenError(StandfastError):
+    """No Region that stays is proven to serve. The traffic stays as it is."""
 
 
 class NoGoldenAnswerError(StandfastError):

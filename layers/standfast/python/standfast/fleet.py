@@ -21,6 +21,7 @@ from standfast.failover_rules import Failover
 from standfast.health_rules import Detection, Objectives
 from standfast.move_rules import Capacity, Moves
 from standfast.recovery_rules import RecoveryRules
+from standfast.region_rules import RegionRules
 from standfast.rollout_rules import RolloutRules
 from standfast.shedding_rules import Shedding
 
@@ -212,6 +213,7 @@ class FleetConfig(_Document):
     availability: AvailabilityRules = AvailabilityRules()
     recovery: RecoveryRules = RecoveryRules()
     configuration: ConfigurationRules = ConfigurationRules()
+    region_moves: RegionRules = RegionRules()
 
     @model_validator(mode="after")
     def _each_thing_is_in_one_place(self) -> FleetConfig:

@@ -134,13 +134,17 @@ class SwitchStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """How one Region's entry looks from another Region, `vantage`, at `seen_at`."""
+    """How one Region's entry looks from a Region, `vantage`, at `seen_at`. Unknown where the vantage point is blind.
+
+    `since`: when the first of the failed probes began.
+    """
 
     vantage: str
     region: str
     verdict: Verdict
     reason: str
     seen_at: float
+    since: float | None = None
 
 
 class SightStore(Protocol):

@@ -115,8 +115,9 @@ def _switch_from_item(item: Mapping[str, Any]) -> Switch:
 def sight_from_item(item: Mapping[str, Any]) -> Sight:
     """The sight of a SIGHTS item."""
     with reading("SIGHTS"):
-        seen_at = float(item["seen_at"])
-        return Sight(item["vantage"], item["region"], Verdict(item["verdict"]), item["reason"], seen_at)
+        seen_at, since = float(item["seen_at"]), item.get("since")
+        verdict, began = Verdict(item["verdict"]), None if since is None else float(since)
+        return Sight(item["vantage"], item["region"], verdict, item["reason"], seen_at, began)
 
 
 def assessment_from_item(item: Mapping[str, Any]) -> Assessment:
