@@ -137,6 +137,14 @@ def decide(region: str, evidence: RegionEvidence, config: FleetConfig, now: floa
     return _start(found, evidence, now)
 
 
+def why_no_more(region: str, evidence: RegionEvidence, config: FleetConfig, now: float) -> str:
+    """Why an evacuation that was decided a moment ago is not due any more; empty where it is."""
+    opinions = opinions_of(region, evidence, config, now)
+    if len(opinions.failed) >= VOICES:
+        return ""
+    return f"{region} is not seen to fail by {VOICES} vantage points any more: {opinions}"
+
+
 def opinions_of(region: str, evidence: RegionEvidence, config: FleetConfig, now: float) -> Opinions:
     """What each vantage point of the fleet says of a Region. One that is not in the FleetConfig has no say."""
     rules = config.region_moves

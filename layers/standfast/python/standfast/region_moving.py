@@ -6,7 +6,7 @@ Every function may be repeated. Times are seconds since the epoch.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from standfast import region_record
 from standfast.errors import ConflictError, FencedError, StandfastError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from standfast.region_ports import RegionLease, RegionPurpose, RegionRecord, RegionStore
 
+Made: TypeAlias = "Callable[[RegionRecord], RegionRecord]"
+"""What makes the next record of the present one. It answers the one it was given where there is nothing to write."""
 ROUNDS = 5
 """How often a change reads anew when somebody else wrote between its read and its write."""
 
@@ -42,11 +44,11 @@ def take(store: RegionStore, holder: str, purpose: RegionPurpose, now: float) ->
     raise ConflictError(f"the Region lease changed hands {ROUNDS} times while it was being taken")
 
 
-def change(store: RegionStore, token: int, made: Callable[[RegionRecord], RegionRecord], now: float) -> RegionRecord:
+def change(store: RegionStore, token: int, made: Made, now: float) -> RegionRecord:
     """Write what `made` makes of the record, under the token, and hold the lease for longer.
 
-    `made` is asked anew when somebody else wrote between. It answers the record it was given where there is nothing to
-    write. Raises FencedError when somebody else was granted the lease, what `made` raises, and ConflictError.
+    `made` is asked anew when somebody else wrote between. Raises FencedError when somebody else was granted the lease,
+    what `made` raises, and ConflictError.
     """
     for _ in range(ROUNDS):
         record = store.read_regions()
