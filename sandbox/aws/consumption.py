@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.aws.declared import alarms, functions, messages, network, stores
+from sandbox.aws.declared import alarms, functions, messages, network, routing, stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TYPES: Final[Mapping[str, ResourceType]] = {
     declared.name: declared
-    for declared in (*functions.TYPES, *stores.TYPES, *messages.TYPES, *alarms.TYPES, *network.TYPES)
+    for declared in (*functions.TYPES, *stores.TYPES, *messages.TYPES, *alarms.TYPES, *network.TYPES, *routing.TYPES)
 }
 
 _SECTIONS: Final = frozenset(

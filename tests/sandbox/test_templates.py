@@ -185,7 +185,7 @@ def test_update_policies_and_unknown_sections_fail_too() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["gpu-cluster.yaml", "regional-entry.yaml"])
+@pytest.mark.parametrize("name", ["gpu-cluster.yaml", "regional-entry.yaml", "global-routing.yaml"])
 def test_the_infrastructure_is_consumed_whole(name: str) -> None:
     consumption.check(name, yaml_parse((ROOT / "infrastructure" / name).read_text()))
 

@@ -153,6 +153,11 @@ def _update_target_group(context: Context, created: Created, properties: Propert
     return created
 
 
+def _web_acl_association(context: Context, properties: Properties) -> Created:
+    context.call("wafv2", "associate_web_acl", **pick(properties, "ResourceArn", "WebACLArn"))
+    return Created(f"{properties['WebACLArn']}|{properties['ResourceArn']}")
+
+
 def _listener(context: Context, properties: Properties) -> Created:
     answer = context.call(
         "elbv2", "create_listener",
@@ -216,7 +221,8 @@ TYPES: Final = (
                   "LaunchTemplateData.InstanceType", "LaunchTemplateData.IamInstanceProfile.*",
                   "LaunchTemplateData.SecurityGroupIds", "LaunchTemplateData.BlockDeviceMappings.*",
                   "LaunchTemplateData.MetadataOptions.*", "LaunchTemplateData.TagSpecifications.*",
-                  "LaunchTemplateData.UserData"),
+                  "LaunchTemplateData.UserData", "LaunchTemplateData.CapacityReservationSpecification.*",
+                  "LaunchTemplateData.InstanceMarketOptions.*"),
         inert={"LaunchTemplateData.Monitoring.*": "stored and described; instances have no metrics of their own here"},
         create=_launch_template, update=_update_launch_template, name_property="LaunchTemplateName",
         attributes=("LaunchTemplateId", "LatestVersionNumber", "DefaultVersionNumber"),
@@ -226,6 +232,7 @@ TYPES: Final = (
         consumes=("AutoScalingGroupName", "VPCZoneIdentifier", "MinSize", "MaxSize", "DesiredCapacity", "Cooldown",
                   "LaunchTemplate.LaunchTemplateId", "LaunchTemplate.Version", "TargetGroupARNs", "HealthCheckType",
                   "HealthCheckGracePeriod", "TerminationPolicies", "NewInstancesProtectedFromScaleIn", "Tags.*"),
+        inert={"InstanceMaintenancePolicy.*": "nothing here refreshes instances: Standfast ends them"},
         create=_auto_scaling_group, update=_update_auto_scaling_group, name_property="AutoScalingGroupName",
         delete=_delete_auto_scaling_group,
     ),
@@ -247,6 +254,14 @@ TYPES: Final = (
         attributes=("TargetGroupArn", "TargetGroupName", "TargetGroupFullName"),
         delete=lambda context, created: context.call(
             "elbv2", "delete_target_group", TargetGroupArn=created.physical_id
+        ),
+    ),
+    ResourceType(
+        "AWS::WAFv2::WebACLAssociation",
+        consumes=("ResourceArn", "WebACLArn"),
+        create=_web_acl_association,
+        delete=lambda context, created: context.call(
+            "wafv2", "disassociate_web_acl", ResourceArn=created.physical_id.partition("|")[2]
         ),
     ),
     ResourceType(
