@@ -1,4 +1,4 @@
-"""What users are answered: the records and health checks of global-routing.yaml, as deployed, under Route 53's rules."""
+"""What users are answered: global-routing.yaml's records and health checks, as deployed, by Route 53's rules."""
 
 from __future__ import annotations
 

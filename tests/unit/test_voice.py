@@ -10,8 +10,17 @@ from standfast.errors import AccessDeniedError, UnavailableError
 from standfast.region_ports import Condemnation, RegionRecord
 from standfast.voice import MOST_SECONDS, READ_SECONDS, Voice, asked_for
 from tests.builders import NOW
-from tests.fakes import FakeClock
 from tests.region_builders import EAST, WATCHER, WEST
+
+
+class Moment:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> float:
+        return self.at
 
 
 class Glanced:
@@ -34,8 +43,8 @@ class Glanced:
         return self.record
 
 
-def voice(store: Glanced, clock: FakeClock | None = None) -> Voice:
-    return Voice(store, clock or FakeClock(NOW))  # type: ignore[arg-type]  # of RegionStore one method is asked
+def voice(store: Glanced, clock: Moment | None = None) -> Voice:
+    return Voice(store, clock or Moment())  # type: ignore[arg-type]  # of each one method is asked
 
 
 def test_it_repeats_what_this_region_holds_and_nothing_else() -> None:
@@ -50,25 +59,25 @@ def test_a_condemnation_that_nobody_kept_fresh_is_not_repeated() -> None:
 
 
 def test_a_flood_costs_one_read_a_second() -> None:
-    store, clock = Glanced(EAST), FakeClock(NOW)
+    store, clock = Glanced(EAST), Moment()
     said = voice(store, clock)
     for _ in range(100):
         said.condemns(EAST)
     assert store.reads == 1
-    clock.origin += READ_SECONDS
+    clock.at += READ_SECONDS
     said.condemns(EAST)
     assert store.reads == 2
 
 
 @pytest.mark.parametrize("error", [UnavailableError("cut off"), AccessDeniedError("no")])
 def test_what_was_read_is_repeated_for_a_while_when_the_table_is_silent_and_then_not(error: Exception) -> None:
-    store, clock = Glanced(EAST), FakeClock(NOW)
+    store, clock = Glanced(EAST), Moment()
     said = voice(store, clock)
     assert said.condemns(EAST)
     store.error = error
-    clock.origin += MOST_SECONDS
+    clock.at += MOST_SECONDS
     assert said.condemns(EAST)
-    clock.origin += 0.5
+    clock.at += 0.5
     assert not said.condemns(EAST)
 
 
