@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.aws.declared import alarms, functions, messages, network, routing, stores
+from sandbox.aws.declared import alarms, functions, messages, nested, network, routing, stores
+from sandbox.aws.resources import covers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 TYPES: Final[Mapping[str, ResourceType]] = {
     declared.name: declared
-    for declared in (*functions.TYPES, *stores.TYPES, *messages.TYPES, *alarms.TYPES, *network.TYPES, *routing.TYPES)
+    for module in (functions, stores, messages, alarms, network, nested, routing)
+    for declared in module.TYPES
 }
 
 _SECTIONS: Final = frozenset(
@@ -62,8 +64,17 @@ class NotConsumedError(ValueError):
         )
 
 
-def check(template: str, document: Mapping[str, Any]) -> None:
-    """Raises NotConsumedError with everything in an expanded template that would be dropped in silence."""
+def check(template: str, document: Mapping[str, Any], nested: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Raises NotConsumedError with everything in an expanded template that would be dropped in silence.
+
+    `nested`: the expanded templates of its nested stacks, by name.
+    """
+    found = [each for name, one in {template: document, **(nested or {})}.items() for each in _dropped(name, one)]
+    if found:
+        raise NotConsumedError(tuple(found))
+
+
+def _dropped(template: str, document: Mapping[str, Any]) -> list[Unconsumed]:
     found = [Unconsumed(template, name, "template", "section") for name in sorted(set(document) - _SECTIONS)]
     for logical_id, resource in document["Resources"].items():
         kind = resource["Type"]
@@ -71,8 +82,7 @@ def check(template: str, document: Mapping[str, Any]) -> None:
     for section in ("Conditions", "Outputs"):
         for name, value in document.get(section, {}).items():
             found += [Unconsumed(template, name, section, function) for function in _unknown_functions(value)]
-    if found:
-        raise NotConsumedError(tuple(found))
+    return found
 
 
 def inert_properties(document: Mapping[str, Any]) -> dict[str, str]:
@@ -82,7 +92,7 @@ def inert_properties(document: Mapping[str, Any]) -> dict[str, str]:
         declared = TYPES.get(resource["Type"])
         for path in _paths(resource.get("Properties", {})) if declared else ():
             reasons.update(
-                {f"{resource['Type']}.{path}": why for known, why in declared.inert.items() if _covers(known, path)}
+                {f"{resource['Type']}.{path}": why for known, why in declared.inert.items() if covers(known, path)}
                 if declared
                 else {}
             )
@@ -96,15 +106,8 @@ def _unconsumed(resource: Mapping[str, Any]) -> list[str]:
     known = (*declared.consumes, *declared.inert)
     properties = resource.get("Properties", {})
     found = [key for key in resource if key not in _RESOURCE_KEYS]
-    found += [path for path in dict.fromkeys(_paths(properties)) if not any(_covers(each, path) for each in known)]
+    found += [path for path in dict.fromkeys(_paths(properties)) if not any(covers(each, path) for each in known)]
     return found + list(_unknown_functions(properties))
-
-
-def _covers(known: str, path: str) -> bool:
-    """Whether a declared path takes this one: itself, or all below `Parent.*`."""
-    if known.endswith(".*"):
-        return path == known[:-2] or path.startswith(known[:-1])
-    return path == known
 
 
 def _paths(value: Any, prefix: str = "") -> Iterator[str]:

@@ -44,13 +44,17 @@ class Context:
     logical_id: str
     name: str
 
+    def client(self, service: str) -> Any:
+        """An API client of CloudFormation's in the resource's Region."""
+        return _client(service, self.region)
+
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """Calls an API with the parameters that are not None, cast to the types that it wants.
 
         CloudFormation takes "5" for 5 and "true" for true; a policy document may be an object. Raises
         ResourceFailedError for a field that the API does not have, ClientError for what it refuses.
         """
-        client = _client(service, self.region)
+        client = self.client(service)
         model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
         given = {name: value for name, value in parameters.items() if value is not None}
         answer: dict[str, Any] = getattr(client, operation)(**cast_to_shape(given, model.input_shape))
@@ -70,7 +74,8 @@ class ResourceType:
     """One CloudFormation type.
 
     `consumes`: property paths, joined by dots, lists left out; a path that ends in `.*` takes everything below it.
-    `inert`: path to the reason why it changes nothing in the sandbox. `attributes`: what GetAtt may ask for.
+    `inert`: path to the reason why it changes nothing in the sandbox. `attributes`: what GetAtt may ask for, by the
+    same patterns.
     """
 
     name: str
@@ -81,6 +86,13 @@ class ResourceType:
     name_property: str = ""
     update: Callable[[Context, Created, Properties], Created] | None = None
     delete: Callable[[Context, Created], object] | None = None
+
+
+def covers(known: str, path: str) -> bool:
+    """Whether a declared path takes this one: itself, or all below `Parent.*`."""
+    if known.endswith(".*"):
+        return path == known[:-2] or path.startswith(known[:-1])
+    return path == known
 
 
 def cast_to_shape(value: Any, shape: Any, path: str = "") -> Any:
@@ -184,7 +196,7 @@ class _Behaviour:
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
-        return attr in cls.declared.attributes
+        return any(covers(each, attr) for each in cls.declared.attributes)
 
     @classmethod
     def create_from_cloudformation_json(

@@ -1,7 +1,8 @@
 """From the template that `sam deploy` takes to plain CloudFormation, with everything local staged in a bucket.
 
 AWS's own translator expands `AWS::Serverless::*`. Folders become zips, once per content and with the same bytes each
-time; a state machine's definition file is staged as it is, so that its substitutions happen in its text, as on AWS.
+time; a state machine's definition file is staged as it is, so that its substitutions happen in its text, as on AWS. A
+nested stack's template is staged expanded, and deployed with the stack that it is in: `sandbox.aws.declared.nested`.
 """
 
 from __future__ import annotations
@@ -10,57 +11,61 @@ import hashlib
 import io
 import json
 import logging
-import re
 import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from moto.cloudformation.models import cloudformation_backends
-from moto.core import DEFAULT_ACCOUNT_ID
 from samtranslator.public.exceptions import InvalidDocumentException
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from sandbox.aws import consumption
-from sandbox.aws.resources import ResourceFailedError
+from sandbox.aws import consumption, stacks
+from sandbox.aws.parameters import TemplateError, resolve_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+__all__ = ["Expanded", "TemplateError", "deploy", "expand", "zip_folder", "zip_of"]
+
 SERVERLESS: Final = "AWS::Serverless-2016-10-31"
-_NO_YAML: Final = "\t"
-"""No YAML begins with a tab: moto then reads JSON as JSON, in milliseconds; as YAML it takes seconds, three times."""
 _LEFT_OUT: Final = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
 
-class TemplateError(ValueError):
-    """A template, or the parameters for it, cannot be deployed. The message says what to mend."""
-
-
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """`document`: CloudFormation without SAM. `parameters`: all of them, with defaults. `objects`: key to bytes."""
+    """`document`: CloudFormation without SAM. `parameters`: all of them, with defaults. `objects`: key to bytes.
+
+    `nested`: the documents of nested stacks, by where their templates are.
+    """
 
     document: dict[str, Any]
     parameters: dict[str, str]
     objects: Mapping[str, bytes]
+    nested: Mapping[str, dict[str, Any]]
 
 
 @dataclass(slots=True)
 class _Staging:
-    """Collects what is to be uploaded; a folder that several functions share is zipped once."""
+    """Collects what is to be uploaded; a folder that several functions share is zipped once.
+
+    `layers` and `region`: as in `expand`. `nested`: as in `Expanded`.
+    """
 
     bucket: str
+    layers: Mapping[str, Path | None]
+    region: str
+    nested: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     keys: dict[Path, str] = field(default_factory=dict)
 
     def folder(self, folder: Path) -> str:
         """The s3:// address of a folder's zip."""
-        if folder not in self.keys:
-            self.keys[folder] = self._put(zip_folder(folder), ".zip")
-        return f"s3://{self.bucket}/{self.keys[folder]}"
+        known = folder.resolve()  # a nested template comes to it by ..
+        if known not in self.keys:
+            self.keys[known] = self._put(zip_folder(known), ".zip")
+        return f"s3://{self.bucket}/{self.keys[known]}"
 
     def nothing(self) -> str:
         """The address of an empty zip."""
@@ -69,6 +74,12 @@ class _Staging:
     def file(self, path: Path) -> str:
         """The address of one file, as it is."""
         return f"s3://{self.bucket}/{self._put(path.read_bytes(), path.suffix)}"
+
+    def template(self, location: str, document: dict[str, Any]) -> str:
+        """The address of a nested stack's template. CloudFormation wants https."""
+        self.nested[location] = document
+        key = self._put(json.dumps(document, default=str).encode(), ".template")
+        return f"https://s3.{self.region}.amazonaws.com/{self.bucket}/{key}"
 
     def _put(self, content: bytes, suffix: str) -> str:
         key = hashlib.sha256(content).hexdigest()[:40] + suffix
@@ -91,11 +102,9 @@ def expand(
     """
     document: dict[str, Any] = yaml_parse(template.read_text())
     resolved = resolve_parameters(document, parameters)
-    staging = _Staging(bucket)
-    if document.get("Transform") == SERVERLESS:
-        _stage(document, template.parent, staging, layers)
-        document = _without_sam(template, document, {**resolved, "AWS::Region": region})
-    return Expanded(document, resolved, staging.objects)
+    staging = _Staging(bucket, layers, region)
+    plain = _plain(template, document, resolved, staging)
+    return Expanded(plain, resolved, staging.objects, staging.nested)
 
 
 def deploy(
@@ -116,68 +125,11 @@ def deploy(
     cloudformation = client("cloudformation")
     region = str(cloudformation.meta.region_name)
     expanded = expand(template, parameters, bucket=bucket, layers=layers, region=region)
-    consumption.check(template.name, expanded.document)
+    consumption.check(template.name, expanded.document, expanded.nested)
     for key, content in expanded.objects.items():
         client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-    arguments = {
-        "StackName": stack_name,
-        "TemplateBody": _NO_YAML + json.dumps(_marked(expanded), default=str),
-        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in expanded.parameters.items()],
-        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-    }
-    known = {stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]}
-    if stack_name in known:
-        cloudformation.update_stack(**arguments)
-    else:
-        try:
-            cloudformation.create_stack(**arguments)
-        except ResourceFailedError:
-            cloudformation_backends[DEFAULT_ACCOUNT_ID][region].stacks.popitem()
-            raise
-    stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-
-
-def _marked(expanded: Expanded) -> dict[str, Any]:
-    """The document with the parameters' hash in every resource.
-
-    moto's update looks at resources whose text has changed or that name a changed parameter, and overlooks those that
-    depend on it through a condition. With the hash in its text each resource is looked at; one whose properties turn
-    out to be the same is left alone.
-    """
-    mark = hashlib.sha256(json.dumps(expanded.parameters, sort_keys=True).encode()).hexdigest()
-    for resource in expanded.document["Resources"].values():
-        resource.setdefault("Metadata", {})["Parameters"] = mark
-    return expanded.document
-
-
-def resolve_parameters(document: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Every parameter with its value, checked as CloudFormation checks them (moto does not). Raises TemplateError."""
-    declared: Mapping[str, Mapping[str, Any]] = document.get("Parameters", {})
-    unknown = sorted(set(given) - set(declared))
-    if unknown:
-        raise TemplateError(f"the template has no parameter {', '.join(unknown)}; it has {', '.join(sorted(declared))}")
-    resolved: dict[str, str] = {}
-    for name, rules in declared.items():
-        if name not in given and "Default" not in rules:
-            raise TemplateError(f"parameter {name} has no default: give it a value")
-        resolved[name] = str(given.get(name, rules.get("Default")))
-        problem = _refusal(resolved[name], rules)
-        if problem:
-            raise TemplateError(f"parameter {name}: '{resolved[name]}' {problem}")
-    return resolved
-
-
-def _refusal(value: str, rules: Mapping[str, Any]) -> str | None:
-    if "AllowedValues" in rules and value not in {str(each) for each in rules["AllowedValues"]}:
-        return f"is not one of {rules['AllowedValues']}"
-    if "AllowedPattern" in rules and re.fullmatch(rules["AllowedPattern"], value) is None:
-        return f"does not match {rules['AllowedPattern']}"
-    if "MinValue" in rules and float(value) < float(rules["MinValue"]):
-        return f"is less than {rules['MinValue']}"
-    if "MaxValue" in rules and float(value) > float(rules["MaxValue"]):
-        return f"is more than {rules['MaxValue']}"
-    return None
+    put = stacks.update if stacks.exists(cloudformation, stack_name) else stacks.create
+    return stacks.outputs(put(cloudformation, stack_name, expanded.document, expanded.parameters))
 
 
 def zip_folder(folder: Path) -> bytes:
@@ -205,23 +157,51 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _stage(document: dict[str, Any], root: Path, staging: _Staging, layers: Mapping[str, Path | None]) -> None:
+def _plain(template: Path, document: dict[str, Any], known: Mapping[str, str], staging: _Staging) -> dict[str, Any]:
+    """The document without SAM. `known`: the parameters' values, as far as they are known before the deployment."""
+    if document.get("Transform") != SERVERLESS:
+        return document
+    _stage(document, template.parent, known, staging)
+    return _without_sam(template, document, {**known, "AWS::Region": staging.region})
+
+
+def _nested(logical_id: str, properties: Mapping[str, Any], root: Path, known: Mapping[str, str], to: _Staging) -> str:
+    """The address of a nested stack's template, staged without SAM."""
+    location = properties.get("Location")
+    if not isinstance(location, str) or not (root / location).is_file():
+        raise TemplateError(f"{logical_id}: there is no template {location}")
+    document: dict[str, Any] = yaml_parse((root / location).read_text())
+    passed = properties.get("Parameters", {})
+    unknown = sorted(set(passed) - set(document.get("Parameters", {})))
+    if unknown:
+        raise TemplateError(f"{logical_id}: {location} has no parameter {', '.join(unknown)}")
+    values = {name: known[value["Ref"]] for name, value in passed.items() if _refers_to(value, known)}
+    return to.template(location, _plain(root / location, document, values, to))
+
+
+def _refers_to(value: Any, known: Mapping[str, str]) -> bool:
+    return isinstance(value, dict) and value.get("Ref") in known
+
+
+def _stage(document: dict[str, Any], root: Path, known: Mapping[str, str], staging: _Staging) -> None:
     globals_ = document.get("Globals", {}).get("Function", {})
     if _is_local(globals_.get("CodeUri")):
         globals_["CodeUri"] = staging.folder(root / globals_["CodeUri"])
     for logical_id, resource in document["Resources"].items():
         properties = resource.get("Properties", {})
         match resource["Type"]:
+            case "AWS::Serverless::Application":
+                properties["Location"] = _nested(logical_id, properties, root, known, staging)
             case "AWS::Serverless::Function" if _is_local(properties.get("CodeUri")):
                 properties["CodeUri"] = staging.folder(root / properties["CodeUri"])
             case "AWS::Serverless::StateMachine" if _is_local(properties.get("DefinitionUri")):
                 properties["DefinitionUri"] = staging.file(root / properties["DefinitionUri"])
             case "AWS::Serverless::LayerVersion" if "BuildMethod" in resource.get("Metadata", {}):
-                if logical_id not in layers:
+                if logical_id not in staging.layers:
                     raise TemplateError(
                         f"{logical_id} is built by `sam build`: say in `layers` what stands for it here"
                     )
-                folder = layers[logical_id]
+                folder = staging.layers[logical_id]
                 properties["ContentUri"] = staging.nothing() if folder is None else staging.folder(root / folder)
             case "AWS::Serverless::LayerVersion" if _is_local(properties.get("ContentUri")):
                 properties["ContentUri"] = staging.folder(root / properties["ContentUri"])

@@ -1,4 +1,7 @@
-"""The templates and the state machines as documents: parsed once, SAM expanded, definitions inlined."""
+"""The templates and the state machines as documents: parsed once, SAM expanded, definitions inlined.
+
+`source` and `expanded` are template.yaml with what its nested templates hold: every rule on them holds both.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,15 @@ import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from tests.template import nesting
+
 Document: TypeAlias = dict[str, Any]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TEMPLATE: Final = ROOT / "template.yaml"
+NESTED: Final = {f"stacks/{path.name}": path for path in sorted((ROOT / "stacks").glob("*.yaml"))}
+"""By what template.yaml calls their Location."""
+STACKS: Final = {"template.yaml": TEMPLATE, **NESTED}
 INFRASTRUCTURE: Final = {
     path.name: path
     for path in sorted((ROOT / "infrastructure").glob("*.yaml"))
@@ -42,19 +50,30 @@ def parse(template: Path) -> Document:
 
 @cache
 def source() -> Document:
-    """template.yaml as written. Do not change it."""
-    return parse(TEMPLATE)
+    """template.yaml as written, with what its nested templates hold. Do not change it."""
+    return nesting.flattened(parse(TEMPLATE), {name: parse(path) for name, path in NESTED.items()})
 
 
 @cache
 def expanded() -> Document:
-    """template.yaml as AWS's own translator expands it, each definition inlined. Do not change it."""
-    document = parse(TEMPLATE)
+    """`source` as AWS's own translator expands it, each definition inlined. Do not change it."""
+    return _expanded(nesting.flattened(parse(TEMPLATE), {name: parse(path) for name, path in NESTED.items()}))
+
+
+@cache
+def expanded_alone(name: str) -> Document:
+    """One of STACKS as CloudFormation sees it: expanded by itself, each definition inlined. Do not change it."""
+    return _expanded(parse(STACKS[name]))
+
+
+def _expanded(document: Document) -> Document:
     document["Globals"]["Function"]["CodeUri"] = "s3://artefacts/functions.zip"  # as `sam package` would write it
     for resource in document["Resources"].values():
         properties = resource["Properties"]
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             properties["ContentUri"] = "s3://artefacts/layer.zip"
+        if resource["Type"] == nesting.APPLICATION:
+            properties["Location"] = "https://s3.us-east-1.amazonaws.com/artefacts/nested.template"
         if resource["Type"] == "AWS::Serverless::StateMachine":
             path = ROOT / properties.pop("DefinitionUri")
             properties["Definition"] = machine(path.name.removesuffix(".asl.yaml"))
@@ -67,7 +86,7 @@ def expanded() -> Document:
 
 
 def resources(type_name: str) -> dict[str, Document]:
-    """Logical id -> properties, of the expanded template's resources of one type."""
+    """Logical id -> properties, of the resources of one type, nested ones too."""
     return {
         logical_id: resource["Properties"]
         for logical_id, resource in expanded()["Resources"].items()

@@ -196,8 +196,3 @@ def test_functions_in_the_vpc_need_two_endpoints_only_and_a_third_for_an_api_key
 
 def services(statements: list[Document]) -> set[str]:
     return {action.partition(":")[0] for statement in statements for action in statement["Action"]}
-
-
-def test_a_stack_holds_what_a_release_adds() -> None:
-    """CloudFormation takes 500 resources a template, counted after SAM's expansion (AWS CloudFormation quotas)."""
-    assert len(documents.expanded()["Resources"]) <= 480

@@ -25,14 +25,15 @@ NOT_EVERYWHERE = "Resource type 'AWS::Lambda::Url' does not exist in "
 SAM = documents.ROOT / ".venv-sam/bin/sam"
 
 
-def test_sam_validates_the_template(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", documents.STACKS)
+def test_sam_validates_a_template(name: str, tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),  # the CLI writes a settings file there
         "SAM_CLI_TELEMETRY": "0",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    command = [str(SAM), "validate", "--lint", "--template-file", str(documents.TEMPLATE)]
+    command = [str(SAM), "validate", "--lint", "--template-file", str(documents.STACKS[name])]
     done = subprocess.run(
         command, cwd=documents.ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False
     )
@@ -47,14 +48,17 @@ def faults_among(findings: list[Match]) -> list[str]:
     ]
 
 
-def test_cfn_lint_finds_nothing_in_the_expanded_template() -> None:
+@pytest.mark.parametrize("name", documents.STACKS)
+def test_cfn_lint_finds_nothing_in_an_expanded_template(name: str) -> None:
     """On the expanded text it knows runtimes, IAM actions and properties, which it does not see in SAM's."""
-    assert faults_among(lint(json.dumps(documents.expanded()), regions=["us-east-1", "us-east-2", "us-west-2"])) == []
+    text = json.dumps(documents.expanded_alone(name))
+    assert faults_among(lint(text, regions=["us-east-1", "us-east-2", "us-west-2"])) == []
 
 
 @pytest.mark.long
-def test_cfn_lint_finds_nothing_in_any_region() -> None:
-    assert faults_among(lint_all(json.dumps(documents.expanded()))) == []
+@pytest.mark.parametrize("name", documents.STACKS)
+def test_cfn_lint_finds_nothing_in_any_region(name: str) -> None:
+    assert faults_among(lint_all(json.dumps(documents.expanded_alone(name)))) == []
 
 
 @pytest.mark.parametrize("name", documents.STATE_MACHINES)

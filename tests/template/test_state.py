@@ -149,9 +149,9 @@ def test_undelivered_invocations_are_kept_as_long_as_a_queue_can() -> None:
     assert resource("Undelivered")["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-@pytest.mark.parametrize("name", ["template.yaml", *documents.INFRASTRUCTURE])
+@pytest.mark.parametrize("name", [*documents.STACKS, *documents.INFRASTRUCTURE])
 def test_no_secret_stands_in_a_parameter(name: str) -> None:
-    parameters = documents.parse(documents.ROOT / name if name == "template.yaml" else documents.INFRASTRUCTURE[name])
+    parameters = documents.parse((documents.STACKS | documents.INFRASTRUCTURE)[name])
     for parameter, rules in parameters["Parameters"].items():
         if parameter.endswith("SecretArn"):  # says where a secret lies, and can hold nothing else
             assert rules["AllowedPattern"].startswith("^(arn:aws[a-z-]*:secretsmanager:")

@@ -64,6 +64,7 @@ RAISED_BY = {
     "ModelDamagedError": {"ListModel", "HashObjects", "WriteManifest", "CopyObjects", "VerifyModel"},
     "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
     "NoHeadroomError": {"SelectStandby"},
+    "NoPeerProvenError": set(),
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {"VerifyServing"},
 }

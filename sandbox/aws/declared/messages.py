@@ -129,6 +129,7 @@ TYPES: Final = (
         consumes=("TopicArn", "Protocol", "Endpoint", "FilterPolicy.*", "FilterPolicyScope", "RawMessageDelivery",
                   "RedrivePolicy.*"),
         create=_subscription,
+        delete=lambda context, created: context.call("sns", "unsubscribe", SubscriptionArn=created.physical_id),
     ),
     ResourceType("AWS::SNS::TopicPolicy", consumes=("Topics", "PolicyDocument.*"), create=_topic_policy,
                  update=lambda context, _, properties: _topic_policy(context, properties)),
