@@ -223,14 +223,16 @@ class RegionSwitch(Protocol):
         """Region -> the weights of its nested records as the edge has them. A control plane."""
         ...
 
-    def write_weights(self, region: str, weights: RegionWeights) -> None:
+    def write_weights(self, region: str, weights: RegionWeights) -> str:
         """Replace the weights of one Region's nested records, all in one change. A control plane. May be repeated.
+
+        The answer names the change, for `is_settled`; it is empty where the edge has these weights already.
 
         Unconditional: callers write what RegionStore holds as desired, read it again and read the edge again, until
         they agree (docs/protocol.md). Raises InvalidInputError for a Region or a weight that the records do not have.
         """
         ...
 
-    def is_settled(self, region: str) -> bool:
-        """Whether the last write of its weights has reached every name server. A control plane."""
+    def is_settled(self, change: str) -> bool:
+        """Whether a change of weights has reached every name server. A control plane."""
         ...
