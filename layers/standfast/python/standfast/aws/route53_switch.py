@@ -23,8 +23,8 @@ _SETTLED: Final = "INSYNC"
 class Route53Switch:
     """`name` is what users of all Regions ask; those of one are sent by the records of `<region>.<name>`.
 
-    Route 53's control plane lives in us-east-1: everything here but `voices` may be away when a Region is lost. `voices`
-    asks the endpoints themselves.
+    Route 53's control plane lives in us-east-1: everything here but `voices`, which asks the endpoints themselves, may
+    be away when a Region is lost.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Route53Switch:
             )
         if bad := {name: weight for name, weight in weights.items() if not 0 <= weight <= FULL_WEIGHT}:
             raise InvalidInputError(f"weights of {region}: {bad} are not between 0 and {FULL_WEIGHT}")
-        changed = [
+        changed: list[Any] = [
             {**record, "Weight": weights[str(record["SetIdentifier"])]}
             for record in records
             if weights.get(str(record["SetIdentifier"]), record["Weight"]) != record["Weight"]
