@@ -13,6 +13,7 @@
   * NoPeerProvenError          no Region that stays is proven to serve: nothing moves
   * AutomationOffError       the switch is off: nothing is started or changed
   * NoGoldenAnswerError        the replicas do not agree on golden answers: none is recorded
+  * JournalDamagedError        a piece of the state journal is not what was written
   * ModelDamagedError          a model is not whole: a file is missing, cut off, or not what it says it is
   * NoHeadroomError            the target of a planned move cannot carry its traffic; says how much of it
   * NotServingError            traffic was moved and the user path does not answer
@@ -74,6 +75,10 @@ class NoGoldenAnswerError(StandfastError):
 
 class ModelDamagedError(StandfastError):
     """A model is not whole. The message names the files and what is wrong with each."""
+
+
+class JournalDamagedError(StandfastError):
+    """A piece of the state journal is not what was written. The message names the object and what is wrong."""
 
 
 class AutomationOffError(StandfastError):
