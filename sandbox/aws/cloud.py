@@ -39,10 +39,12 @@ from sandbox.aws import (
     service_quotas,
     ssm,
     statemachines,
+    streams,
     tables,
     templates,
 )
 from sandbox.aws.latency import Latencies, LatencyInjector
+from sandbox.aws.roles import RoleClients
 from sandbox.aws.sessions import new_session
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class Cloud:
             self.auto_scaling = auto_scaling.AutoScaling(self.latency)
             self.service_quotas = service_quotas.ServiceQuotas()
             self.ticker = events.Ticker(self.regions, targets)
+            self.streams = streams.Streams(self.environments, RoleClients("event-source-mapping"))
             told = events.put_execution_status(self.regions)
             for take_back in (
                 checksums.install(),
@@ -127,6 +130,7 @@ class Cloud:
                 bucket_policies.install(),
                 faults.install(self.faults),
                 execution.install(self.environments),
+                self.streams.install(),
                 statemachines.install(self.latency, told),
                 events.install(targets),
                 ssm.install(self.run_command),
@@ -134,6 +138,7 @@ class Cloud:
                 self.service_quotas.install(),
                 self.run_command.close,
                 statemachines.stop_executions,
+                self.streams.close,
                 self.environments.close,
                 targets.close,
                 self.ticker.stop,

@@ -23,10 +23,10 @@ def deliver(function: Any, config: Any, payload: bytes, answer: Answer, *, attem
     destination = configured.get("OnFailure" if answer.is_error else "OnSuccess", {}).get("Destination")
     if destination:
         record = json.dumps(_record(function, payload, answer, attempts))
-        _send(destination, record, roles, function.role)
+        send_as(function.role, destination, record, roles)
     dead_letters = (getattr(function, "dead_letter_config", None) or {}).get("TargetArn")
     if answer.is_error and dead_letters:
-        _send(dead_letters, payload.decode(), roles, function.role)
+        send_as(function.role, dead_letters, payload.decode(), roles)
 
 
 def send_to_queue(queue_arn: str, body: str) -> None:
@@ -34,7 +34,8 @@ def send_to_queue(queue_arn: str, body: str) -> None:
     _administrator(queue_arn).send_message(QueueUrl=_url(queue_arn), MessageBody=body)
 
 
-def _send(queue_arn: str, body: str, roles: RoleClients, role_arn: str) -> None:
+def send_as(role_arn: str, queue_arn: str, body: str, roles: RoleClients) -> None:
+    """Send a message to a queue by its ARN, as a role. Needs `sqs:SendMessage`."""
     region = queue_arn.split(":")[3]
     roles.client(region, "sqs", role_arn).send_message(QueueUrl=_url(queue_arn), MessageBody=body)
 

@@ -83,6 +83,18 @@ def _event_invoke_config(context: Context, properties: Properties) -> Created:
     return Created(f"{context.logical_id}|{properties['FunctionName']}")
 
 
+def _event_source_mapping(context: Context, properties: Properties) -> Created:
+    answer = context.call("lambda", "create_event_source_mapping", **properties)
+    return Created(answer["UUID"], {"Id": answer["UUID"], "EventSourceMappingArn": answer["EventSourceMappingArn"]})
+
+
+def _update_event_source_mapping(context: Context, created: Created, properties: Properties) -> Created:
+    fixed = {"EventSourceArn", "StartingPosition"}
+    changed = {name: value for name, value in properties.items() if name not in fixed}
+    context.call("lambda", "update_event_source_mapping", UUID=created.physical_id, **changed)
+    return created
+
+
 def _permission(context: Context, properties: Properties) -> Created:
     context.call(
         "lambda", "add_permission", StatementId=context.logical_id,
@@ -246,6 +258,17 @@ TYPES: Final = (
                   "DestinationConfig.OnFailure.Destination", "DestinationConfig.OnSuccess.Destination"),
         create=_event_invoke_config,
         update=lambda context, _, properties: _event_invoke_config(context, properties),
+    ),
+    ResourceType(
+        "AWS::Lambda::EventSourceMapping",
+        consumes=("EventSourceArn", "FunctionName", "StartingPosition", "BatchSize", "Enabled",
+                  "MaximumBatchingWindowInSeconds", "BisectBatchOnFunctionError", "MaximumRetryAttempts",
+                  "DestinationConfig.OnFailure.Destination"),
+        create=_event_source_mapping, update=_update_event_source_mapping,
+        attributes=("Id", "EventSourceMappingArn"),
+        delete=lambda context, created: context.call(
+            "lambda", "delete_event_source_mapping", UUID=created.physical_id
+        ),
     ),
     ResourceType(
         "AWS::Lambda::Permission",

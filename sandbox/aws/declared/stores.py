@@ -39,6 +39,7 @@ def _global_table(context: Context, properties: Properties) -> Created:
     """As AWS makes one: an ordinary table in this Region, which then gets its replicas."""
     context.call(
         "dynamodb", "create_table", TableName=context.name, SSESpecification=_encryption(properties),
+        StreamSpecification=_stream(properties),
         **pick(properties, "KeySchema", "AttributeDefinitions", "BillingMode"),
     )  # fmt: skip
     others = [replica["Region"] for replica in properties["Replicas"] if replica["Region"] != context.region]
@@ -48,7 +49,10 @@ def _global_table(context: Context, properties: Properties) -> Created:
         **pick(properties, "MultiRegionConsistency"),
     )  # fmt: skip
     _configure_replicas(context, properties)
-    return Created(context.name, {"Arn": answer["TableDescription"]["TableArn"]})
+    described = answer["TableDescription"]
+    return Created(
+        context.name, {"Arn": described["TableArn"], "StreamArn": described.get("LatestStreamArn", "no stream")}
+    )
 
 
 def _configure_replicas(context: Context, properties: Properties) -> None:
@@ -265,12 +269,14 @@ TYPES: Final = (
         "AWS::DynamoDB::GlobalTable",
         consumes=(
             "TableName", "KeySchema.*", "AttributeDefinitions.*", "BillingMode", "MultiRegionConsistency",
+            "StreamSpecification.StreamViewType",
             "SSESpecification.SSEEnabled", "SSESpecification.SSEType", "Replicas.Region", "Replicas.Tags.*",
             "Replicas.DeletionProtectionEnabled",
             "Replicas.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled",
             "Replicas.PointInTimeRecoverySpecification.RecoveryPeriodInDays",
         ),
-        create=_global_table, update=_update_global_table, name_property="TableName", attributes=("Arn",),
+        create=_global_table, update=_update_global_table, name_property="TableName",
+        attributes=("Arn", "StreamArn"),
     ),
     ResourceType(
         "AWS::S3::Bucket",

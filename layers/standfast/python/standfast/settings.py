@@ -66,6 +66,10 @@ class Settings:
         """The bucket of the ledger's reports in a Region, by the name that the template gives it."""
         return f"{self.fleet}-ledger-{self.failover_arn.split(':')[4]}-{region}"
 
+    def backup_bucket(self, region: str) -> str:
+        """The bucket of backups and of the state journal in a Region, by the name that the template gives it."""
+        return f"{self.fleet}-backups-{self.failover_arn.split(':')[4]}-{region}"
+
     @property
     def config_parameter(self) -> str:
         """The parameter that names the version in force, by the name that the template gives it."""
