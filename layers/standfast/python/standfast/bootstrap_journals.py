@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from standfast import bootstrap
 from standfast.bootstrap import settings
 
 if TYPE_CHECKING:
-    from standfast.journal_ports import StateJournal
+    from standfast.aws.request_table import RequestTable
+    from standfast.fleet import FleetConfig
+    from standfast.journal_ports import Completer, Resumptions, StateJournal
 
 
 @cache
@@ -18,3 +21,27 @@ def state_journal() -> StateJournal:
 
     region = settings().region
     return JournalBucket(settings().backup_bucket(region), settings().fleet, region)
+
+
+@cache
+def requests() -> RequestTable:
+    """RequestJournal: the table that the gateways write."""
+    from standfast.aws.request_table import RequestTable
+
+    return RequestTable(settings().request_table)
+
+
+@cache
+def resumptions() -> Resumptions:
+    """The function that resumes."""
+    from standfast.aws.resumptions import ResumeFunction
+
+    return ResumeFunction(f"{settings().fleet}-resume-requests")
+
+
+def completer(fleet: FleetConfig, region: str) -> Completer:
+    """The Region's entry, asked as users ask, for one event loop."""
+    from standfast.probes.completer import HttpCompleter
+
+    url, secret = fleet.region(region).entry.url, fleet.model.api_key_secret_arn
+    return HttpCompleter(url, api_key=bootstrap.secrets().read(secret) if secret else None)

@@ -71,6 +71,11 @@ class Settings:
         return f"{self.fleet}-backups-{self.failover_arn.split(':')[4]}-{region}"
 
     @property
+    def request_table(self) -> str:
+        """The table of requests in flight, by the name that the template gives it."""
+        return f"{self.fleet}-requests"
+
+    @property
     def config_parameter(self) -> str:
         """The parameter that names the version in force, by the name that the template gives it."""
         return f"/{self.fleet}/config"

@@ -1,0 +1,25 @@
+"""Checkpoint: every minute, what is in flight: say what this Region serves, count what is open, have it resumed.
+
+A failover starts `resume_requests` by itself. This finds what a gateway left behind, and what a run did not end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from standfast import bootstrap, bootstrap_journals, in_flight
+from standfast.served import served
+
+
+def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer the requests in flight by id, as a backup keeps them, and how many of them wait for an owner."""
+    region, now = bootstrap.settings().region, bootstrap.clock().now()
+    requests = bootstrap_journals.requests()
+    model = bootstrap.cluster_table().read_config().config.model
+    requests.write_serving(region, str(served(model, bootstrap.model_store(region))), now)
+    found = asyncio.run(in_flight.look(requests, region, now))
+    bootstrap.metrics().put(found.figures(now), now)
+    if found.waiting:
+        bootstrap_journals.resumptions().start(f"{len(found.waiting)} requests wait for an owner")
+    return found.document(now)
