@@ -51,8 +51,8 @@ class KillPoint:
 
 
 FAILOVER: Final = (
-    "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "CheckDrain",
-    "Quarantine", "ReleaseLease", "Announce",
+    "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "ResumeRequests",
+    "CheckDrain", "Quarantine", "ReleaseLease", "Announce",
 )  # fmt: skip
 WRITERS: Final = ("TakeLease", "ShiftTraffic", "RecordRoles", "Quarantine", "ReleaseLease")
 KILL_POINTS: Final = (

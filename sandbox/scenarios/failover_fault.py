@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "failover-fault"
 TASKS: Final = (
-    "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "CheckDrain",
-    "Quarantine", "StartRecovery", "ReleaseLease", "Announce", "GiveUp",
+    "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "ResumeRequests",
+    "CheckDrain", "Quarantine", "StartRecovery", "ReleaseLease", "Announce", "GiveUp",
 )  # fmt: skip
 PASSING_CALLS: Final = 3
 """The SDK tries three times; what it cannot get over is left to the state machine."""

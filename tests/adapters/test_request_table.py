@@ -12,7 +12,7 @@ import pytest
 
 from standfast.aws.request_table import RequestTable
 from standfast.errors import CorruptStateError, FencedError
-from standfast.journal import COMPLETIONS, Emitted, Head, State
+from standfast.journal import COMPLETIONS, Emitted, Head, Serving, State
 from standfast_gateway import RequestJournal, Settings, UnavailableError
 from standfast_gateway.events import Heard
 from standfast_gateway.journal import Entry, Repeated
@@ -89,7 +89,9 @@ async def told(journal: RequestJournal, entry: Entry) -> tuple[str, str]:
 
 def test_what_a_gateway_accepted_standfast_finds_with_its_body_and_its_gateway(client: Any) -> None:
     async def play(journal: RequestJournal, table: RequestTable) -> None:
-        table.write_serving(SCOPE, "tiny v1 abc", 0.0)
+        table.write_serving(SCOPE, Serving("tiny", "v1", "abc", "vllm"), 0.0)
+        assert table.read_serving(SCOPE) == Serving("tiny", "v1", "abc", "vllm")
+        assert table.read_serving("eu-west-1") is None
         await journal._beat()
         entry = await accepted(journal)
         head = await only(table)

@@ -448,8 +448,8 @@ def test_the_failover_machine_runs_whole(engine: Engine) -> None:
     described, called = failover(engine)
     assert described["status"] == "SUCCEEDED", described
     assert called == [
-        "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "CheckDrain",
-        "Quarantine", "StartRecovery", "ReleaseLease", "Announce",
+        "TakeLease", "ProbeStandbys", "SelectStandby", "ShiftTraffic", "VerifyServing", "RecordRoles", "ResumeRequests",
+        "CheckDrain", "Quarantine", "StartRecovery", "ReleaseLease", "Announce",
     ]  # fmt: skip
     output = json.loads(described["output"])
     assert (output["execution"], output["scope_id"]) == (described["name"], REGION)

@@ -26,6 +26,7 @@ ASYNCHRONOUS = sorted(
     | {target(each["Arn"]) for rule in RULES.values() for each in rule["Targets"]}
 )
 PROBING = {
+    "AnswerRequestsFunction",
     "CheckDrainFunction",
     "HandleAlarmFunction",
     "JudgeStageFunction",
@@ -121,6 +122,7 @@ def test_an_invocation_that_failed_is_kept(name: str) -> None:
 def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> None:
     assert set(ASYNCHRONOUS) == {
         "BeginRecoveriesFunction",
+        "CheckpointFunction",
         "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
         "DiscoverReplicasFunction",

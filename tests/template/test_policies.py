@@ -77,6 +77,8 @@ TABLE_METHODS: dict[str, set[str]] = {
     "health.probe_endpoints": {"view", "read_golden"},
     "health.read_traffic": {"read_config"},
     "health.record_golden": {"view", "write_golden"},
+    "in_flight.answer_requests": {"read_config"},
+    "in_flight.checkpoint": {"read_config"},
     "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
     "recovery.announce_recovery": {"read_config", "outcome", "record"},
@@ -194,6 +196,14 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
 OTHER_ACTIONS: dict[str, set[str]] = {
     # Handler -> what it asks of AWS beside the table, by the adapter that asks.
     "availability.keep_ledger": {"cloudwatch:GetMetricData", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "backup.journal_state": {
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+        "s3:PutObject",
+        "sqs:SendMessage",
+    },
     "configuration.adopt_version": {"s3:GetObject", "s3:ListBucket"},
     "configuration.ask_region": {"states:StartExecution"},
     "configuration.check_region": {"states:DescribeExecution"},
@@ -248,6 +258,16 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "health.discover_replicas": {"ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"},
     "health.handle_alarm": {"states:StartExecution"},
     "health.watch_endpoints": {"states:StartExecution"},
+    "in_flight.answer_requests": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+    "in_flight.checkpoint": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "lambda:InvokeFunction",
+        "s3:GetObject",
+        "s3:ListBucket",
+    },
+    "in_flight.resume_requests": {"lambda:InvokeFunction"},
     "traffic_shift.abort_shift": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
     "traffic_shift.ask_person": {"kms:GenerateMac", "sns:Publish"},
     "traffic_shift.shift_stage": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
@@ -322,6 +342,7 @@ PROBING = {
     "health.probe_endpoints",
     "health.record_golden",
     "health.watch_endpoints",
+    "in_flight.answer_requests",
     "recovery.probe_nodes",
     "region.watch_regions",
     "traffic_shift.judge_stage",
@@ -536,6 +557,12 @@ TABLES: list[tuple[type, dict[str, set[str]]]] = [
 SHARED = (RegionTable, RegionStates)
 """On the table that the Regions share."""
 FUNCTIONS = documents.resources("AWS::Lambda::Function")
+STREAM_ACTIONS = {
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+}
 SHARED_TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${FleetName}-regions"
 """By name: in all Regions but one it belongs to another stack."""
 
@@ -609,7 +636,7 @@ def test_every_handler_that_makes_a_prober_is_known_to_probe() -> None:
     made = {
         ".".join(path.relative_to(folder).with_suffix("").parts)
         for path in folder.rglob("*.py")
-        if "prober" in called(ast.parse(path.read_text()))
+        if {"completer", "prober"} & called(ast.parse(path.read_text()))
     }
     assert made == PROBING
 
@@ -619,7 +646,12 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
     handler = FUNCTIONS[name]["Handler"].removesuffix(".handler")
     for statement in own_statements(name):
         services = {action.partition(":")[0] for action in statement["Action"]}
-        if "dynamodb" in services:
+        if set(statement["Action"]) & STREAM_ACTIONS:
+            assert name == "JournalStateFunction"
+        elif "RequestTable" in str(statement["Resource"]):
+            assert handler in ("in_flight.answer_requests", "in_flight.checkpoint")
+            assert set(statement["Action"]) <= OTHER_ACTIONS[handler]
+        elif "dynamodb" in services:
             assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
         if "elasticloadbalancing:ModifyRule" in statement["Action"]:
             service, low_priority = statement["Resource"]
@@ -630,6 +662,12 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
                 "LowPriorityRuleArn",
                 "AWS::NoValue",
             )
+
+
+def test_requests_in_flight_are_read_by_those_who_answer_them_and_no_other() -> None:
+    """Prompts and answers: no function of health, failover or backup may look into that table."""
+    reads = {name for name in FUNCTIONS for each in own_statements(name) if "RequestTable" in str(each["Resource"])}
+    assert reads == {"AnswerRequestsFunction", "CheckpointFunction"}
 
 
 REMEDIES = {"RestartEngineDocument", "ResetGpuDocument", "RebootNodeDocument"}
@@ -693,6 +731,8 @@ MODELS = "arn:${AWS::Partition}:s3:::${FleetName}-models-${AWS::AccountId}-*"
 """The model buckets of all Regions, which belong to other stacks."""
 LEDGERS = "arn:${AWS::Partition}:s3:::${FleetName}-ledger-${AWS::AccountId}-*"
 """The buckets of reports of all Regions, which belong to other stacks."""
+BACKUPS = "arn:${AWS::Partition}:s3:::${FleetName}-backups-${AWS::AccountId}-${AWS::Region}/"
+"""This Region's bucket of backups, which belongs to another nested template."""
 BUCKETS = ("ConfigBucket", "LedgerBucket", "ModelBucket")
 
 
@@ -702,7 +742,8 @@ def test_a_function_writes_into_its_own_regions_buckets_only_and_reads_those_of_
         for resource in as_list(statement["Resource"]) if statement["Action"][0].startswith("s3:") else []:
             where = resource.get("Fn::Sub", resource) if isinstance(resource, dict) else resource
             here = target(resource) in BUCKETS or str(where).startswith(tuple(f"${{{each}.Arn}}/" for each in BUCKETS))
-            assert here or str(where).startswith((MODELS, CONFIGS, LEDGERS))
+            here = here or str(where).startswith(BACKUPS)
+            assert here or str(where).startswith((MODELS.removesuffix("*"), CONFIGS, LEDGERS))
             if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
                 assert here, f"{name} writes into another Region's bucket"
 

@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from tests.template.documents import Document
 
 MACHINES = list(documents.STATE_MACHINES)
-NEVER_RAISED_BY_A_STEP = (errors.TransientError, errors.UnreadableReportError, errors.NoGoldenAnswerError)
+NEVER_RAISED_BY_A_STEP = (
+    errors.TransientError,
+    errors.UnreadableReportError,
+    errors.NoGoldenAnswerError,
+    errors.JournalDamagedError,
+)
 """The first is raised as one of its two kinds only; the second is of one node's report, and who reads reports goes on;
-the third is for whoever invokes record-golden."""
+the third is for whoever invokes record-golden; the fourth is of one piece, which becomes a gap with a name."""
 OURS = {
     name
     for name, value in vars(errors).items()
@@ -103,6 +108,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ("CheckDrain", "Quarantine"): (
         ANY,
         "The traffic has moved and is proven. That the failed cluster cannot be asked is no reason to stop.",
+    ),
+    ("ResumeRequests", "CheckDrain"): (
+        ANY,
+        "The traffic has moved. What was in flight is found by the next checkpoint, in a minute at the latest.",
     ),
     ("ProbeEndpoints", "EndpointsUnknown"): (ANY, NO_EVIDENCE),
     ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
@@ -426,6 +435,13 @@ def test_quotas_are_asked_for_in_a_preflight_only() -> None:
     assert {name for name, state in graph.items() if "LookAtQuotas" in onward(state)} == {"IsChangeAllowed"}
     (choice,) = [each for each in graph["IsChangeAllowed"]["Choices"] if each["Next"] == "LookAtQuotas"]
     assert (choice["Variable"], choice["StringEquals"]) == ("$.mode", "preflight")
+
+
+def test_what_was_in_flight_is_resumed_after_traffic_was_proven_to_have_moved_and_only_from_a_failed_cluster() -> None:
+    graph = states("cluster_failover")
+    assert {name for name, state in graph.items() if "ResumeRequests" in onward(state)} == {"IsSourceWell"}
+    assert onward(graph["RecordRoles"]) == {"IsSourceWell"}
+    assert onward(graph["ResumeRequests"]) == caught(graph["ResumeRequests"]) == {"CheckDrain"}
 
 
 def test_a_failover_does_not_wait_for_the_recovery_that_it_starts() -> None:

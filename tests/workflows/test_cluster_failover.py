@@ -74,6 +74,7 @@ ENDS = {
     "ShiftTraffic": ("FAILED", "FailoverDidNotSucceed", False),
     "VerifyServing": ("FAILED", "FailoverDidNotSucceed", True),
     "RecordRoles": ("FAILED", "FailoverDidNotSucceed", True),
+    "ResumeRequests": ("SUCCEEDED", None, True),
     "CheckDrain": ("SUCCEEDED", None, True),
     "Quarantine": ("FAILED", "FailoverDidNotSucceed", True),
     "StartRecovery": ("SUCCEEDED", None, True),

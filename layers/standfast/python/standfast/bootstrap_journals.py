@@ -33,10 +33,10 @@ def requests() -> RequestTable:
 
 @cache
 def resumptions() -> Resumptions:
-    """The function that resumes."""
-    from standfast.aws.resumptions import ResumeFunction
+    """The function that has requests answered."""
+    from standfast.aws.resumptions import AnsweringFunction
 
-    return ResumeFunction(f"{settings().fleet}-resume-requests")
+    return AnsweringFunction(f"{settings().fleet}-answer-requests")
 
 
 def completer(fleet: FleetConfig, region: str) -> Completer:

@@ -86,7 +86,7 @@ class Completer(Protocol):
 
 
 class Resumptions(Protocol):
-    """`resume_requests` of this Region."""
+    """`answer_requests` of this Region."""
 
     def start(self, reason: str) -> None:
         """Start a run that nobody waits for. May be repeated: one more run finds less to do."""

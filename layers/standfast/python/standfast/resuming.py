@@ -45,7 +45,7 @@ class Resumed:
 
 
 class Resumer:
-    """One run of `resume_requests`. `name` is unlike that of any other run."""
+    """One run of `answer_requests`. `name` is unlike that of any other run."""
 
     def __init__(
         self,

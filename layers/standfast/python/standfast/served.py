@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from standfast.model_ports import ModelStore
 
 
+def serving_of(model: Model, tokenizer_sha256: str = "") -> Serving:
+    """What the configuration says is served."""
+    return Serving(model.name, model.version or "", tokenizer_sha256, model.engine)
+
+
 def served(model: Model, store: ModelStore) -> Serving:
     """What is served. Raises CorruptStateError for a manifest that cannot be understood."""
     key = manifest_key(model.name, model.version)
     text = store.read(key)
     tokenizer = parse_manifest(text.decode(), key).tokenizer_sha256 if text is not None else ""
-    return Serving(model.name, model.version or "", tokenizer, model.engine)
+    return serving_of(model, tokenizer)

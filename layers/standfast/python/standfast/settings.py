@@ -73,7 +73,7 @@ class Settings:
     @property
     def request_table(self) -> str:
         """The table of requests in flight, by the name that the template gives it."""
-        return f"{self.fleet}-requests"
+        return f"{self.fleet}-requests-{self.region}"
 
     @property
     def config_parameter(self) -> str:

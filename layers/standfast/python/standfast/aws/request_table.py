@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,7 +19,7 @@ from standfast.aws.items import decode_item, encode
 from standfast.aws.records import reading
 from standfast.aws.table import Table
 from standfast.errors import CorruptStateError, FencedError
-from standfast.journal import Emitted, Head, State
+from standfast.journal import Emitted, Head, Serving, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -107,10 +108,18 @@ class RequestTable(Table):
         given_up = {"state": State.INCOMPLETE, "reason": reason, "ended_at": now}
         await self._change(request_id, token, given_up, closes=True)
 
-    def write_serving(self, scope: str, serving: str, now: float) -> None:
+    def write_serving(self, scope: str, serving: Serving, now: float) -> None:
         """Say to gateways what a Region serves: they write it down with each request."""
-        item = {"serving": serving, "said_at": now, "expires_at": int(now) + KEPT_SECONDS}
+        item = {**asdict(serving), "serving": str(serving), "said_at": now, "expires_at": int(now) + KEPT_SECONDS}
         self._put(f"SERVING#{scope}", "NOW", item)
+
+    def read_serving(self, scope: str) -> Serving | None:
+        """What was said last; None where nothing was."""
+        item = self._get(f"SERVING#{scope}", "NOW")
+        if item is None:
+            return None
+        with reading(f"SERVING of {scope}"):
+            return Serving(item["model"], item["version"], item["tokenizer_sha256"], item["engine"])
 
     def _open_in(self, part: str) -> list[Head]:
         with translated(f"Query {INDEX} {part}"):

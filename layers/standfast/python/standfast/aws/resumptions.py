@@ -1,4 +1,4 @@
-"""Resumptions on Lambda: an asynchronous invocation of `resume_requests`."""
+"""Resumptions on Lambda: an asynchronous invocation of `answer_requests`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 
-class ResumeFunction:
+class AnsweringFunction:
     """`name` of the function, in this Region."""
 
     def __init__(self, name: str, client: LambdaClient | None = None) -> None:

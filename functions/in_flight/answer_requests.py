@@ -1,4 +1,4 @@
-"""ResumeRequests: have requests answered whose server is gone. Started by a failover, and by `checkpoint`.
+"""AnswerRequests: have requests answered whose server is gone. Started by a failover, and by `checkpoint`.
 
 It works as long as it may, until none is left that was accepted before it began. May run twice at once: each request
 has one owner at a time.
@@ -16,37 +16,37 @@ from standfast.fleet import parse_input
 from standfast.invocation import end_of_work
 from standfast.journal import Limits
 from standfast.resuming import Pace, Resumer
-from standfast.served import served
+from standfast.served import serving_of
 
 if TYPE_CHECKING:
     from standfast.invocation import Context
 
 
-class ResumeInput(BaseModel):
+class AnswerInput(BaseModel):
     """`per_second`: how many are begun a second at most; `at_once`: how many are under way."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: str = Field(min_length=1)
     per_second: float = Field(default=20.0, gt=0, le=1000)
     at_once: int = Field(default=16, ge=1, le=256)
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Answer how many requests were replayed, continued, ended, given back or are incomplete, and are left open."""
-    asked = parse_input(ResumeInput, event, "the ResumeRequests task")
+    asked = parse_input(AnswerInput, event, "the input")
     return asyncio.run(_resume(asked, context))
 
 
-async def _resume(asked: ResumeInput, context: Context) -> dict[str, Any]:
+async def _resume(asked: AnswerInput, context: Context) -> dict[str, Any]:
     region, clock = bootstrap.settings().region, bootstrap.clock()
-    fleet = bootstrap.cluster_table().read_config().config
+    fleet, requests = bootstrap.cluster_table().read_config().config, bootstrap_journals.requests()
     resumer = Resumer(
-        f"resume-requests/{context.aws_request_id}",
+        f"answer-requests/{context.aws_request_id}",
         region,
-        bootstrap_journals.requests(),
+        requests,
         bootstrap_journals.completer(fleet, region),
-        served(fleet.model, bootstrap.model_store(region)),
+        await asyncio.to_thread(requests.read_serving, region) or serving_of(fleet.model),
         clock,
         limits=Limits(),
         pace=Pace(asked.per_second, asked.at_once),

@@ -17,7 +17,7 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     region, now = bootstrap.settings().region, bootstrap.clock().now()
     requests = bootstrap_journals.requests()
     model = bootstrap.cluster_table().read_config().config.model
-    requests.write_serving(region, str(served(model, bootstrap.model_store(region))), now)
+    requests.write_serving(region, served(model, bootstrap.model_store(region)), now)
     found = asyncio.run(in_flight.look(requests, region, now))
     bootstrap.metrics().put(found.figures(now), now)
     if found.waiting:
