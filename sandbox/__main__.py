@@ -58,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--objects", type=_positive, metavar="N", help="a model of N objects to two more Regions instead"
     )
     bench.add_argument("--judge", action="store_true", help="the judge of releases, on simulated ones, instead")
+    journal = commands.add_parser("journal-cost", help="what journalling a million requests costs, from list prices")
+    journal.add_argument("--prompt-bytes", type=_positive, default=4000, metavar="N", help="(default 4000)")
+    journal.add_argument("--tokens", type=_positive, default=500, metavar="N", help="of an answer (default 500)")
+    journal.add_argument("--seconds", type=_positive, default=10, metavar="N", help="of an answer (default 10)")
+    journal.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     run = commands.add_parser("run", help="run a scenario")
     run.add_argument("scenario")
     run.add_argument("--region", choices=REGIONS, help=f"where it happens (default {REGIONS[0]}); the tour has its own")
@@ -131,6 +136,15 @@ def _bench(given: argparse.Namespace) -> int:
     if given.json:
         given.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0 if document.get("passed", True) else 1
+
+
+def _journal_cost(given: argparse.Namespace) -> int:
+    from sandbox.journal_cost import Usual, run_cost
+
+    found = run_cost(Console(), Usual(given.prompt_bytes, given.tokens, float(given.seconds)))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -231,6 +245,7 @@ _COMMANDS = {
     "availability": _availability,
     "simulate": _simulate,
     "bench": _bench,
+    "journal-cost": _journal_cost,
     "run": _run,
 }
 

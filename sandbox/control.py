@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.plan import FLEET, ROOT, SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.aws.cloud import Cloud
 
@@ -69,6 +69,22 @@ class ControlStack:
                 break
         raise SandboxError(f"{function} in {self.name}: {result.get('errorType')}: {result.get('errorMessage')}")
 
+    def credentials_of(self, role: str, actions: Sequence[str], resource: str) -> dict[str, str]:
+        """The environment of a process that acts under a role of the team's own, with these actions on one resource."""
+        iam, trust = self.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        given = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=_document(trust))["Role"]["Arn"]
+        iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=_document(given))
+        assumed = self.client("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": assumed["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": assumed["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": assumed["SessionToken"],
+            "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
+            "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
     def function_arn(self, function: str) -> str:
         """The ARN of a function: of one name there is one in each Region."""
         found = self.client("lambda").get_function(FunctionName=f"{FLEET}-{function}")
@@ -95,3 +111,7 @@ class ControlStack:
                 raise SandboxError(f"{self.name}: waited {seconds:g} s for {what}")
             time.sleep(0.1)
         return result
+
+
+def _document(statement: Mapping[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -26,8 +26,9 @@ POLL_SECONDS: Final = 0.05
 """Seldom enough to leave AWS, which is this process, to those who work."""
 LIMIT_SECONDS: Final = 120.0
 WORKERS: Final = (
-    "take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving", "record-roles", "resume-requests",
-    "check-drain", "quarantine", "release-lease", "announce", "give-up", "plan-shift", "shift-stage", "judge-stage", "abort-shift",
+    "take-lease", "probe-standbys", "select-standby", "shift-traffic", "verify-serving", "record-roles",
+    "resume-requests", "check-drain", "quarantine", "release-lease", "announce", "give-up", "plan-shift", "shift-stage",
+    "judge-stage", "abort-shift",
 )  # fmt: skip
 """The functions of `cluster_failover` and of `traffic_shift`, its child."""
 

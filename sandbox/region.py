@@ -12,9 +12,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from moto.core import DEFAULT_ACCOUNT_ID
+
 from sandbox.aws import function_targets, load_balancing
 from sandbox.control import ControlStack
 from sandbox.fleet.frontdoor import FrontDoor
+from sandbox.fleet.gateway import GATEWAY_ACTIONS, Gateway
 from sandbox.fleet.load import Load, Plan
 from sandbox.fleet.nodes import Nodes
 from sandbox.plan import (
@@ -150,6 +153,14 @@ class SandboxRegion(ControlStack):
         usual = Plan(clients=CLIENTS, rate_per_second=REQUESTS_PER_SECOND, seed=self.seed, model=self.model.version)
         self.load = Load(plan or usual)
         return self.load.start(self.door.url)
+
+    def start_gateway(self) -> Gateway:
+        """A gateway in front of the entry, under a role that has what a gateway needs."""
+        table = self.outputs["RequestTableName"]
+        arn = f"arn:aws:dynamodb:{self.name}:{DEFAULT_ACCOUNT_ID}:table/{table}"
+        variables = self.credentials_of(f"gateway-{self.name}", GATEWAY_ACTIONS, arn)
+        log = self._directory / "logs" / f"gateway-{self.name}.log"
+        return Gateway(self.door.url, table, self.name, variables, log=log)
 
     def close(self) -> None:
         """End every process. May be called again."""

@@ -46,7 +46,7 @@ async def _resume(asked: AnswerInput, context: Context) -> dict[str, Any]:
         region,
         requests,
         bootstrap_journals.completer(fleet, region),
-        await asyncio.to_thread(requests.read_serving, region) or serving_of(fleet.model),
+        requests.read_serving(region) or serving_of(fleet.model),
         clock,
         limits=Limits(),
         pace=Pace(asked.per_second, asked.at_once),

@@ -47,6 +47,7 @@ from sandbox.scenarios import (
     replica_corrupt,
     replicate_model,
     restart_fragile,
+    resume_requests,
     split_brain,
     standby_also_down,
     watcher_dies,
@@ -87,6 +88,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replicate_model,
         replica_corrupt,
         region_unreachable,
+        resume_requests,
     )
 }
 TOUR: Final = "tour"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from statelint.linter import Linter
 from tests.template import documents
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cfnlint.rules import Match
@@ -38,6 +40,15 @@ def test_sam_validates_a_template(name: str, tmp_path: Path) -> None:
         command, cwd=documents.ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(autouse=True)
+def _deep() -> Iterator[None]:
+    """cfn-lint goes a step deeper for each line of a definition, and the translator joins a thousand lines."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(10 * usual)
+    yield
+    sys.setrecursionlimit(usual)
 
 
 def faults_among(findings: list[Match]) -> list[str]:
