@@ -15,7 +15,8 @@ from standfast import bootstrap, bootstrap_journals
 from standfast.fleet import parse_input
 from standfast.invocation import end_of_work
 from standfast.journal import Limits
-from standfast.resuming import Pace, Resumer
+from standfast.resuming import Resumer
+from standfast.resuming_pace import Pace
 from standfast.served import serving_of
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class AnswerInput(BaseModel):
-    """`per_second`: how many are begun a second at most; `at_once`: how many are under way."""
+    """`per_second`: how many are begun a second at most; `at_once`: how many are under way at most."""
 
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1)
     per_second: float = Field(default=20.0, gt=0, le=1000)
-    at_once: int = Field(default=16, ge=1, le=256)
+    at_once: int = Field(default=64, ge=1, le=1024)
 
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -49,7 +50,7 @@ async def _resume(asked: AnswerInput, context: Context) -> dict[str, Any]:
         requests.read_serving(region) or serving_of(fleet.model),
         clock,
         limits=Limits(),
-        pace=Pace(asked.per_second, asked.at_once),
+        pace=Pace(per_second=asked.per_second, at_once=asked.at_once),
     )
     began = clock.now()
     resumed = await resumer.run(end_of_work(context, clock), accepted_before=began)

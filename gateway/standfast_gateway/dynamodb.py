@@ -24,16 +24,16 @@ THREADS = 8
 
 
 class Calls:
-    """Each call answers or raises UnavailableError. `client` is a DynamoDB client, else one with short time-outs."""
+    """Each call answers in two times `answer_seconds` or raises UnavailableError. `client`: one of boto3's."""
 
-    def __init__(self, table: str, scope: str, client: Any = None) -> None:
+    def __init__(self, table: str, scope: str, answer_seconds: float, client: Any = None) -> None:
         self._table = table
         self._client = client or boto3.client(
             "dynamodb",
             region_name=scope,
             config=Config(
                 connect_timeout=1,
-                read_timeout=1,
+                read_timeout=answer_seconds,
                 retries={"mode": "standard", "total_max_attempts": 2},
                 max_pool_connections=THREADS,
                 tcp_keepalive=True,

@@ -75,7 +75,7 @@ class RequestJournal:
 
     def __init__(self, settings: Settings, client: Any = None) -> None:
         self.settings = settings
-        self._calls = Calls(settings.table, settings.scope, client)
+        self._calls = Calls(settings.table, settings.scope, max(1.0, settings.accept_seconds), client)
         self._batches = Batches(self._calls.write, settings.linger_seconds)
         self._entries: dict[str, Entry] = {}
         self._behind: set[asyncio.Task[None]] = set()

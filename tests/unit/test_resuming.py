@@ -12,9 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from standfast.errors import UnavailableError
+from standfast.errors import ThrottledError, UnavailableError
 from standfast.journal import COMPLETIONS, Action, Emitted, Head, Limits, Serving, State, may_claim
-from standfast.resuming import Pace, Resumer
+from standfast.resuming import Resumer
+from standfast.resuming_pace import Headroom, Pace
 from tests.journal_fakes import Echo, MemoryJournal, asks, whole
 
 NOW = 1_800_000_000.0
@@ -224,7 +225,7 @@ def test_no_more_are_begun_a_second_than_the_pace_allows() -> None:
     for number in range(20):
         journal.accept(head(f"r{number}", State.INTERRUPTED), asks("q", TOKENS))
     began = clock.time
-    one = run(journal, service, clock, Pace(per_second=2.0, at_once=20))
+    one = run(journal, service, clock, Pace(per_second=2.0, at_first=20))
     assert one.resumed.counts["ended"] == 20
     assert clock.time - began >= 19 / 2.0
 
@@ -247,7 +248,7 @@ def test_no_more_are_at_work_than_the_pace_allows() -> None:
     journal, clock = MemoryJournal(), HandClock()
     for number in range(12):
         journal.accept(head(f"r{number}", State.INTERRUPTED), asks("q", TOKENS))
-    run(journal, Counting(), clock, Pace(per_second=1e9, at_once=3))
+    run(journal, Counting(), clock, Pace(per_second=1e9, at_once=3, late_seconds=1e9))
     assert most == 3
 
 
@@ -288,3 +289,38 @@ def test_a_journal_that_does_not_answer_leaves_the_claim_to_run_out() -> None:
     one = run(journal, Echo(), clock, until=5.0)
     assert one.resumed.counts == {"given back": 1}
     assert journal.heads["r"].state is State.CLAIMED
+
+
+def test_more_are_answered_at_once_while_they_begin_in_time_and_half_as_many_when_one_is_late() -> None:
+    room = Headroom(Pace(at_first=4, at_once=6, late_seconds=1.0))
+    for _ in range(4):
+        room.began(0.2)
+    assert 4.9 < room.limit < 5.0
+    room.began(1.5)
+    assert 2.4 < room.limit < 2.5
+    for _ in range(100):
+        room.began(0.2)
+    assert room.limit == 6
+    for _ in range(10):
+        room.refused()
+    room.at_work = 1
+    assert (room.limit, room.has_room) == (1.0, False)
+
+
+def test_what_is_turned_away_waits_and_is_no_try() -> None:
+    class Busy(Echo):
+        refusals = 10
+
+        async def stream(self, path: str, body: Any) -> Any:
+            if self.refusals:
+                self.refusals -= 1
+                raise ThrottledError("the service is too busy (503)")
+            async for each in super().stream(path, body):
+                yield each
+
+    journal, clock = MemoryJournal(), HandClock()
+    journal.accept(head("r", State.INTERRUPTED), asks("q", TOKENS))
+    one = run(journal, Busy(), clock)
+    assert journal.text("r") == whole("q", TOKENS)
+    assert journal.heads["r"].token == 2
+    assert one.resumed.counts == {"turned away": 10, "replay": 1, "ended": 1}

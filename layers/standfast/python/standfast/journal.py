@@ -97,10 +97,13 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`attempts`: owners that a request may have. `claim_seconds`: how long a claim holds without a sign of life."""
+    """`attempts`: owners that a request may have. `claim_seconds`: how long a claim holds without a sign of life.
+
+    Longer than the first token may take (probes.completer): nothing is written before it.
+    """
 
     attempts: int = 4
-    claim_seconds: float = 30.0
+    claim_seconds: float = 90.0
 
 
 class Action(StrEnum):

@@ -80,7 +80,8 @@ class Completer(Protocol):
     def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Emitted, None]:
         """The answer as it comes; the last piece has a `finish`.
 
-        Raises UnavailableError when there is no answer, or it breaks off; InvalidInputError when the engine refuses it.
+        Raises UnavailableError when there is no answer, or it breaks off; ThrottledError, before anything came, when
+        the service is too busy; InvalidInputError when the engine refuses it.
         """
         ...
 

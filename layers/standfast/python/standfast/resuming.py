@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from standfast import journal
-from standfast.errors import CorruptStateError, FencedError, InvalidInputError, TransientError
+from standfast.errors import CorruptStateError, FencedError, InvalidInputError, ThrottledError, TransientError
 from standfast.journal import Action, Emitted
+from standfast.resuming_pace import Headroom, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,17 +24,7 @@ if TYPE_CHECKING:
     from standfast.ports import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """What the standby may be asked beside its users: so many begun a second, so many at once.
-
-    A piece is written every `piece_seconds`, and holds the claim too.
-    """
-
-    per_second: float = 10.0
-    at_once: int = 8
-    piece_seconds: float = 1.0
-    look_seconds: float = 2.0
+USUAL = Pace()
 
 
 @dataclass(slots=True)
@@ -57,7 +48,7 @@ class Resumer:
         clock: Clock,
         *,
         limits: Limits,
-        pace: Pace = Pace(),
+        pace: Pace = USUAL,
     ) -> None:
         self._name = name
         self._scope = scope
@@ -67,12 +58,14 @@ class Resumer:
         self._clock = clock
         self._limits = limits
         self._pace = pace
+        self._headroom = Headroom(pace)
         self._next_start = 0.0
+        self._until = 0.0
         self.resumed = Resumed()
 
     async def run(self, until: float, *, accepted_before: float) -> Resumed:
         """Until each request that was accepted before a moment has ended, or no new one may be begun (`until`)."""
-        room = asyncio.Semaphore(self._pace.at_once)
+        self._until = until
         under_way: dict[str, asyncio.Task[None]] = {}
         while True:
             heads = [head for head in await self._journal.open_heads(self._scope) if head.accepted_at < accepted_before]
@@ -81,7 +74,7 @@ class Resumer:
                 break
             for head in await self._claimable(heads):
                 if head.request_id not in under_way:
-                    task = asyncio.create_task(self._in_turn(head, room, until))
+                    task = asyncio.create_task(self._in_turn(head))
                     under_way[head.request_id] = task
             await self._clock.sleep(self._pace.look_seconds)
             done = {name: task for name, task in under_way.items() if task.done()}
@@ -100,15 +93,19 @@ class Resumer:
             if journal.may_claim(head, journal.lives(head.owner, alive, now), now).action is Action.CLAIM
         ]
 
-    async def _in_turn(self, head: Head, room: asyncio.Semaphore, until: float) -> None:
-        async with room:
+    async def _in_turn(self, head: Head) -> None:
+        while not self._headroom.has_room:
+            await self._clock.sleep(self._pace.room_seconds)
+        self._headroom.at_work += 1
+        try:
             now = self._clock.now()
             start = max(now, self._next_start)
             self._next_start = start + 1 / self._pace.per_second
-            if start >= until:
-                return
-            await self._clock.sleep(start - now)
-            await self.resume(head)
+            if start < self._until:
+                await self._clock.sleep(start - now)
+                await self.resume(head)
+        finally:
+            self._headroom.at_work -= 1
 
     async def resume(self, head: Head) -> None:
         """Claim one request and bring it to an end, or give it back."""
@@ -144,7 +141,7 @@ class Resumer:
                 else journal.continued(body, head.path, emitted, self._serving.engine)
             )
             try:
-                pieces, finish = await self._follow(head, asked, pieces)
+                pieces, finish = await self._answered(head, asked, pieces)
             except InvalidInputError as error:
                 await self._give_up(head, f"{error}: send it again")
                 return
@@ -152,25 +149,43 @@ class Resumer:
         self.resumed.counts[str(decision.action)] += 1
         self.resumed.counts["ended"] += 1
 
+    async def _answered(self, head: Head, body: Mapping[str, object], pieces: int) -> tuple[int, str]:
+        """Have it answered. What the service is too busy for is asked again, and that is no try."""
+        while True:
+            try:
+                return await self._follow(head, body, pieces)
+            except ThrottledError:
+                self._headroom.refused()
+                if self._clock.now() >= self._until:
+                    raise
+                self.resumed.counts["turned away"] += 1
+                await self._renew(head)
+                await self._clock.sleep(self._pace.again_seconds)
+
     async def _follow(self, head: Head, body: Mapping[str, object], pieces: int) -> tuple[int, str]:
         """Write the answer down as it comes. How many pieces there are then, and why it ended."""
-        kept, due = Emitted(), self._clock.now() + self._pace.piece_seconds
+        asked_at, first = self._clock.now(), True
+        kept, due = Emitted(), asked_at + self._pace.piece_seconds
         async with aclosing(self._completer.stream(head.path, body)) as events:
             async for event in events:
+                if first:
+                    self._headroom.began(self._clock.now() - asked_at)
+                    first = False
                 kept = Emitted(kept.text + event.text, kept.tokens + event.tokens, event.finish)
                 if event.finish or self._clock.now() >= due:
                     pieces = await self._write(head, pieces, kept)
                     if event.finish:
                         return pieces, event.finish
-                    await self._journal.renew(
-                        head.request_id, head.token, self._clock.now() + self._limits.claim_seconds
-                    )
+                    await self._renew(head)
                     kept, due = Emitted(), self._clock.now() + self._pace.piece_seconds
         raise AssertionError("a stream ends with a finish or with an error: see Completer")
 
     async def _write(self, head: Head, number: int, piece: Emitted) -> int:
         await self._journal.write_emitted(head.request_id, head.token, number, piece, head.expires_at)
         return number + 1
+
+    async def _renew(self, head: Head) -> None:
+        await self._journal.renew(head.request_id, head.token, self._clock.now() + self._limits.claim_seconds)
 
     async def _give_up(self, head: Head, reason: str) -> None:
         await self._journal.give_up(head.request_id, head.token, reason, self._clock.now())

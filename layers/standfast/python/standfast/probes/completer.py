@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from standfast.errors import InvalidInputError, UnavailableError
+from standfast.errors import InvalidInputError, ThrottledError, UnavailableError
 from standfast.journal import Emitted
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 _TIMES = httpx.Timeout(60.0, connect=3.0)
 """A long prompt's first token may take its time; a stream that hangs longer is given back."""
-_OK, _REFUSED, _BUSY = 200, 400, 429
-_SERVER_ERROR = 500
+_OK, _REFUSED, _BUSY, _SERVER_ERROR, _SHED = 200, 400, 429, 500, 503
 
 
 class HttpCompleter:
@@ -31,7 +30,7 @@ class HttpCompleter:
         finish = ""
         try:
             async with self._client.stream("POST", self._url + path, json=dict(body), headers=self._key) as response:
-                _check(response.status_code)
+                _check(response)
                 async for line in response.aiter_lines():
                     if line == "data: [DONE]":
                         break
@@ -48,8 +47,11 @@ class HttpCompleter:
         yield Emitted(finish=finish or "stop")
 
 
-def _check(status: int) -> None:
-    if _REFUSED <= status < _SERVER_ERROR and status != _BUSY:
+def _check(response: httpx.Response) -> None:
+    status = response.status_code
+    if status == _BUSY or (status == _SHED and "retry-after" in response.headers):
+        raise ThrottledError(f"the service is too busy ({status})")
+    if _REFUSED <= status < _SERVER_ERROR:
         raise InvalidInputError(f"the service answered {status}")
     if status != _OK:
         raise UnavailableError(f"the service answered {status}")
