@@ -106,7 +106,7 @@ class JournalMiddleware:
         if told is None:
             await _answer(send, 404, {"error": {"message": "no such request, or it was forgotten: send it again"}})
         elif told.state not in ("ended", "incomplete"):
-            await _answer(send, 202, {"id": told.request_id, "state": "open"}, (b"retry-after", b"1"))
+            await _answer(send, 202, {"id": told.request_id, "state": "open"}, (b"retry-after", b"2"))
         else:
             asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
             await _answer(send, 200, _told(told, asked))

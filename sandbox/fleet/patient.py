@@ -1,21 +1,27 @@
-"""Clients that do not give up: each streams a long answer, and asks for it by id when the stream breaks off."""
+"""Clients that do not give up: each streams a long answer, and asks for it by id when the stream breaks off.
+
+In a process of their own: `python -m sandbox.fleet.patient`. What runs AWS has no time to read fifty streams.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
+import sys
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from sandbox.fleet import wire
+from sandbox.processes import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-POLL_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -38,35 +44,80 @@ class Outcome:
     ended_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to ask for: each prompt for `tokens` tokens. `patience_seconds`: how long a client asks by id."""
+
+    url: str
+    model: str
+    prompts: tuple[str, ...]
+    tokens: int
+    patience_seconds: float
+
+
+class PatientClients:
+    """Parent's handle. They ask at once, all together."""
+
+    def __init__(self, asked: Asked, *, log: Path | None = None) -> None:
+        self._lock = threading.Lock()
+        self._begun = 0
+        self._outcomes: list[Outcome] = []
+        arguments = (json.dumps(asdict(asked)),)
+        self._child = Child.of_module("patient", "sandbox.fleet.patient", *arguments, log=log, on_line=self._take)
+        self._child.wait_until_ready()
+
+    @property
+    def begun(self) -> int:
+        """How many answers have begun."""
+        with self._lock:
+            return self._begun
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """What became of all requests, once each has ended."""
+        self._child.wait(seconds)
+        self._child.close()  # every line has been read then
+        with self._lock:
+            return list(self._outcomes)
+
+    def close(self) -> None:
+        """Ends the process. May be called again."""
+        self._child.close()
+
+    def _take(self, line: str) -> None:
+        message = json.loads(line)
+        with self._lock:
+            if message is None:
+                self._begun += 1
+            else:
+                self._outcomes.append(Outcome(**message))
+
+
 class Patient:
-    """Asks `url` for `tokens` tokens of `model` each time, and waits `patience_seconds` for an answer by id."""
+    """All clients of one process."""
 
-    def __init__(self, url: str, model: str, *, tokens: int, patience_seconds: float) -> None:
-        parts = urlsplit(url)
+    def __init__(self, asked: Asked) -> None:
+        parts = urlsplit(asked.url)
         self._host, self._port = str(parts.hostname), int(parts.port or 80)
-        self._model = model
-        self._tokens = tokens
-        self._patience = patience_seconds
-        self.outcomes: list[Outcome] = []
+        self._asked = asked
 
-    async def ask_all(self, prompts: Sequence[str]) -> list[Outcome]:
-        """All at once."""
-        self.outcomes = [Outcome(prompt) for prompt in prompts]
-        await asyncio.gather(*(self._ask(outcome) for outcome in self.outcomes))
-        return self.outcomes
+    async def ask_all(self) -> None:
+        """Prints `null` for each answer that begins, and for each request that has ended what became of it."""
+        await asyncio.gather(*(self._ask(Outcome(prompt)) for prompt in self._asked.prompts))
 
     async def _ask(self, outcome: Outcome) -> None:
         if not await self._stream(outcome) and outcome.request_id:
             await self._poll(outcome)
         outcome.ended_at = time.time()
         if outcome.state in ("streamed", "polled"):
+            await asyncio.sleep(POLL_SECONDS)  # its end is written after it was told
             told = await self._told(outcome)
             outcome.again = str(told.get("text", "")) if told and told.get("state") == "ended" else ""
+        print(json.dumps(asdict(outcome)), flush=True)
 
     async def _stream(self, outcome: Outcome) -> bool:
         """Whether the answer came whole by the stream."""
-        body = {"model": self._model, "prompt": outcome.prompt, "max_tokens": self._tokens, "temperature": 0}
-        payload = json.dumps({**body, "stream": True}).encode()
+        body = {"model": self._asked.model, "prompt": outcome.prompt, "max_tokens": self._asked.tokens}
+        payload = json.dumps({**body, "temperature": 0, "stream": True}).encode()
         try:
             reader, writer, answer = await self._send("POST /v1/completions", payload)
             try:
@@ -83,6 +134,8 @@ class Patient:
                         return True
                     for line in lines:
                         if line.startswith(b"data: "):
+                            if not outcome.text:
+                                print("null", flush=True)
                             outcome.text += json.loads(line[6:])["choices"][0]["text"]
             finally:
                 outcome.streamed = len(outcome.text)
@@ -92,7 +145,7 @@ class Patient:
         return False
 
     async def _poll(self, outcome: Outcome) -> None:
-        due = time.time() + self._patience
+        due = time.time() + self._asked.patience_seconds
         while time.time() < due:
             told = await self._told(outcome)
             if told is not None and told["state"] == "ended":
@@ -128,3 +181,14 @@ class Patient:
         if answer is None:
             raise ConnectionResetError("no answer")
         return reader, writer, answer
+
+
+async def run(asked: Asked) -> None:
+    """Asks, and ends."""
+    print("ready", flush=True)
+    await Patient(asked).ask_all()
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    asyncio.run(run(Asked(**{**given, "prompts": tuple(given["prompts"])})))

@@ -6,12 +6,11 @@ written, what had not is answered anew; a client whose stream broke off asks by 
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.plan import SandboxError
 from sandbox.scenario import Moment, Report, Scenario
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "resume-requests"
 STREAMS: Final = 50
-TOKENS: Final = 1200
+TOKENS: Final = 800
 BEGUN: Final = 8
 """Streams that have text before the fault: the others wait for a slot, so that both kinds are there."""
 PATIENCE_SECONDS: Final = 150.0
@@ -32,26 +31,26 @@ WHOLE: Final = ("streamed", "polled")
 
 def run(stage: Stage) -> Report:
     """Fifty streams, the fault, and what each client has in the end."""
-    from sandbox.fleet.patient import Patient
+    from sandbox.fleet.patient import Asked, PatientClients
 
     region = stage.region
     region.invoke("checkpoint", {})  # it says what is served; by its schedule it does so every minute
     stage.load.stop()
+    prompts = tuple(f"request {stage.seed}-{number}: once upon a time" for number in range(STREAMS))
     with region.start_gateway() as gateway:
-        patient = Patient(gateway.url, region.model.version, tokens=TOKENS, patience_seconds=PATIENCE_SECONDS)
-        prompts = [f"request {stage.seed}-{number}: once upon a time" for number in range(STREAMS)]
-        asking = threading.Thread(target=lambda: asyncio.run(patient.ask_all(prompts)), name="patient clients")
         stage.say(f"{STREAMS} clients stream {TOKENS} tokens each, through a gateway that journals them")
-        asking.start()
-        region.wait_for("streams under way", lambda: sum(bool(each.text) for each in patient.outcomes) >= BEGUN, 30.0)
-        region.wait_for("all to be accepted", lambda: _accepted(region) >= STREAMS, 30.0)
-        time.sleep(1.0)  # so that some progress is in the journal
-        fault_at = time.time()
-        begun = sum(bool(each.text) for each in patient.outcomes)
-        region.nodes.kill(region.primary)
-        stage.say(f"every replica of {region.primary} is killed; {begun} of {STREAMS} answers had begun")
-        asking.join()
-    return _report(stage, patient.outcomes, fault_at)
+        clients = PatientClients(Asked(gateway.url, region.model.version, prompts, TOKENS, PATIENCE_SECONDS))
+        try:
+            region.wait_for("all to be accepted", lambda: _accepted(region) >= STREAMS, 30.0)
+            region.wait_for("streams under way", lambda: clients.begun >= BEGUN, 30.0)
+            time.sleep(1.0)  # so that some progress is in the journal
+            begun, fault_at = clients.begun, time.time()
+            region.nodes.kill(region.primary)
+            stage.say(f"every replica of {region.primary} is killed; {begun} of {STREAMS} answers had begun")
+            outcomes = clients.wait(PATIENCE_SECONDS + 30.0)
+        finally:
+            clients.close()
+    return _report(stage, outcomes, fault_at)
 
 
 def _accepted(region: SandboxRegion) -> int:
@@ -67,6 +66,8 @@ def _report(stage: Stage, outcomes: Sequence[Outcome], fault_at: float) -> Repor
     duplicated = [each for each in outcomes if each.again or len(each.text) > TOKENS]
     not_whole = [each for each in outcomes if each.state in WHOLE and each not in whole and each not in duplicated]
     accepted = [each for each in outcomes if each.request_id]
+    if len(outcomes) != STREAMS:
+        raise SandboxError(f"{len(outcomes)} of {STREAMS} clients came to an end")
     polled = [each for each in outcomes if each.state == "polled"]
     figures: dict[str, Any] = {
         "accepted": len(accepted),

@@ -731,9 +731,7 @@ MODELS = "arn:${AWS::Partition}:s3:::${FleetName}-models-${AWS::AccountId}-*"
 """The model buckets of all Regions, which belong to other stacks."""
 LEDGERS = "arn:${AWS::Partition}:s3:::${FleetName}-ledger-${AWS::AccountId}-*"
 """The buckets of reports of all Regions, which belong to other stacks."""
-BACKUPS = "arn:${AWS::Partition}:s3:::${FleetName}-backups-${AWS::AccountId}-${AWS::Region}/"
-"""This Region's bucket of backups, which belongs to another nested template."""
-BUCKETS = ("ConfigBucket", "LedgerBucket", "ModelBucket")
+BUCKETS = ("BackupBucket", "ConfigBucket", "LedgerBucket", "ModelBucket")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -742,7 +740,6 @@ def test_a_function_writes_into_its_own_regions_buckets_only_and_reads_those_of_
         for resource in as_list(statement["Resource"]) if statement["Action"][0].startswith("s3:") else []:
             where = resource.get("Fn::Sub", resource) if isinstance(resource, dict) else resource
             here = target(resource) in BUCKETS or str(where).startswith(tuple(f"${{{each}.Arn}}/" for each in BUCKETS))
-            here = here or str(where).startswith(BACKUPS)
             assert here or str(where).startswith((MODELS.removesuffix("*"), CONFIGS, LEDGERS))
             if {"s3:PutObject", "s3:AbortMultipartUpload"} & set(statement["Action"]):
                 assert here, f"{name} writes into another Region's bucket"
@@ -778,7 +775,12 @@ def test_whatever_is_refused_is_refused_to_everybody() -> None:
         for statement in branches(policy["Statement"])
         if statement["Effect"] == "Deny"
     ]
-    assert [owner for owner, _ in denied] == ["LedgerBucketPolicy", "ConfigBucketPolicy", "ModelBucketPolicy"]
+    assert [owner for owner, _ in denied] == [
+        "LedgerBucketPolicy",
+        "ConfigBucketPolicy",
+        "ModelBucketPolicy",
+        "BackupBucketPolicy",
+    ]
     for _, statement in denied:
         assert statement["Principal"] == "*"
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

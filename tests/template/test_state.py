@@ -31,7 +31,9 @@ def resource(logical_id: str) -> Document:
     return found
 
 
-@pytest.mark.parametrize("logical_id", ["ClusterTable", "ConfigBucket", "Key", "LedgerBucket", "ModelBucket"])
+@pytest.mark.parametrize(
+    "logical_id", ["BackupBucket", "ClusterTable", "ConfigBucket", "Key", "LedgerBucket", "ModelBucket"]
+)
 def test_state_and_its_key_outlive_the_stack(logical_id: str) -> None:
     assert resource(logical_id)["DeletionPolicy"] == "Retain"
     assert resource(logical_id)["UpdateReplacePolicy"] == "Retain"
@@ -55,6 +57,39 @@ def test_configurations_are_versioned_encrypted_and_reached_by_tls_only() -> Non
     (statement,) = resource("ConfigBucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_what_was_backed_up_stays_a_month_whoever_would_have_it_otherwise_and_then_goes() -> None:
+    properties = resource("BackupBucket")["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["ObjectLockEnabled"] is True
+    assert properties["ObjectLockConfiguration"]["Rule"] == {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert (rule["ExpirationInDays"], rule["NoncurrentVersionExpiration"]) == (30, {"NoncurrentDays": 1})
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert target(encryption["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]) == "Key"
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    (statement,) = resource("BackupBucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_every_change_of_state_comes_with_what_was_before() -> None:
+    """Without the old image a gap in the journal would not show."""
+    for table in ("ClusterTable", "RegionTable", "RegionTableOfOne"):
+        stream = resource(table)["Properties"]["StreamSpecification"]
+        assert stream == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    for mapping in documents.resources("AWS::Lambda::EventSourceMapping").values():
+        assert mapping["MaximumBatchingWindowInSeconds"] < 5  # what may be lost
+        assert mapping["BisectBatchOnFunctionError"] is True
+        assert target(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == "Undelivered"
+
+
+def test_prompts_and_answers_are_encrypted_under_our_key_and_expire() -> None:
+    table = resource("RequestTable")
+    assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert target(table["Properties"]["SSESpecification"]["KMSMasterKeyId"]) == "Key"
+    assert "PointInTimeRecoverySpecification" not in table["Properties"]  # it would keep them for 35 days
+    assert table["DeletionPolicy"] == "Delete"
 
 
 def test_the_longest_name_of_a_bucket_is_one_that_s3_takes() -> None:
