@@ -28,7 +28,8 @@ GATEWAY_ACTIONS: Final = (
 """On the table of requests; docs/requests.md names them."""
 PIECE_SECONDS: Final = 0.5
 # This machine is AWS, the fleet and its clients in one: DynamoDB may take seconds here, where AWS takes milliseconds.
-PATIENCE: Final = {"accept_seconds": 20.0, "alive_seconds": 30.0}
+ACCEPT_SECONDS: Final = 20.0
+ALIVE_SECONDS: Final = 30.0
 
 
 class Gateway:
@@ -65,7 +66,14 @@ async def run(entry_url: str, table: str, region: str) -> None:
     """Serves until the parent closes standard input."""
     from standfast_gateway import JournalMiddleware, RequestJournal, Settings
 
-    journal = RequestJournal(Settings(table=table, scope=region, piece_seconds=PIECE_SECONDS, **PATIENCE))
+    settings = Settings(
+        table=table,
+        scope=region,
+        piece_seconds=PIECE_SECONDS,
+        accept_seconds=ACCEPT_SECONDS,
+        alive_seconds=ALIVE_SECONDS,
+    )
+    journal = RequestJournal(settings)
     await journal.start()
     app: Any = JournalMiddleware(Forwarder(entry_url), journal)
     server = await asyncio.start_server(Server(app).serve, "127.0.0.1", 0, backlog=1024)
