@@ -21,5 +21,5 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     found = asyncio.run(in_flight.look(requests, region, now))
     bootstrap.metrics().put(found.figures(now), now)
     if found.waiting:
-        bootstrap_journals.resumptions().start(f"{len(found.waiting)} requests wait for an owner")
+        bootstrap_journals.resumptions().start(f"requests that wait for an owner: {len(found.waiting)}")
     return found.document(now)
