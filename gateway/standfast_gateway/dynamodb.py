@@ -90,12 +90,23 @@ class Calls:
 
         return await self._call(f"UpdateItem of {request_id}", call)
 
-    async def forget(self, request_id: str) -> None:
-        """Delete the head of a request that nobody was told of."""
-        await self._call(
-            f"DeleteItem of {request_id}",
-            lambda: self._client.delete_item(TableName=self._table, Key=layout.head_key(request_id)),
-        )
+    async def forget(self, head: Item) -> None:
+        """Delete a head that nobody was told of, if it is that very one: under a key there may be an earlier one."""
+        request_id = head["request_id"]["S"]
+
+        def call() -> None:
+            try:
+                self._client.delete_item(
+                    TableName=self._table,
+                    Key=layout.head_key(request_id),
+                    ConditionExpression="#owner = :owner AND accepted_at = :accepted_at",
+                    ExpressionAttributeNames={"#owner": "owner"},
+                    ExpressionAttributeValues={":owner": head["owner"], ":accepted_at": head["accepted_at"]},
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return
+
+        await self._call(f"DeleteItem of {request_id}", call)
 
     async def read(self, key: Item) -> Item | None:
         """An item as it is now."""

@@ -137,13 +137,13 @@ class RequestJournal:
         done, _ = await asyncio.wait({writing}, timeout=settings.accept_seconds)
         if not done:
             self._pause()
-            self._in_background(self._forget(request_id, writing))
+            self._in_background(self._forget(head, writing))
             raise UnavailableError(f"the journal did not take it in {settings.accept_seconds:g} s")
         try:
             repeated = writing.result()
         except UnavailableError:
             self._pause()
-            self._in_background(self._forget(request_id, None))
+            self._in_background(self._forget(head, None))
             raise
         if repeated is not None:
             return repeated
@@ -201,16 +201,16 @@ class RequestJournal:
         await self._batches.put(sent)
         return None
 
-    async def _forget(self, request_id: str, writing: asyncio.Future[Any] | None) -> None:
+    async def _forget(self, head: Item, writing: asyncio.Future[Any] | None) -> None:
         """What came too late to be accepted must not come back: its client was told that it is not in the journal."""
         if writing is not None:
             with contextlib.suppress(UnavailableError):
                 if isinstance(await writing, Repeated):
                     return
         try:
-            await self._calls.forget(request_id)
+            await self._calls.forget(head)
         except UnavailableError as error:
-            log.warning("request %s may be answered once more than it was asked: %s", request_id, error)
+            log.warning("request %s may be answered once more than it was asked: %s", head["request_id"]["S"], error)
 
     async def _end(self, entry: Entry, raw: bytes, *, kept: bool) -> None:
         if raw and len(raw) > layout.ITEM_BYTES:

@@ -216,6 +216,41 @@ def test_the_same_key_of_the_same_caller_is_the_same_request(client: Any) -> Non
     played(client, play)
 
 
+def test_a_second_request_under_a_key_that_cannot_be_written_leaves_the_first_alone(client: Any) -> None:
+    async def play(journal: RequestJournal, table: RequestTable) -> None:
+        first = await accepted(journal, key="k")
+
+        async def fail(item: Any) -> bool:
+            raise UnavailableError("throttled")
+
+        journal._calls.put_new = fail  # type: ignore[method-assign]
+        with pytest.raises(UnavailableError, match="throttled"):
+            await journal.accept(COMPLETIONS, BODY, key="k")
+        while journal._behind:
+            await asyncio.gather(*journal._behind)
+        assert (await only(table)).request_id == first.request_id
+
+    played(client, play)
+
+
+def test_a_request_that_was_written_too_late_to_be_accepted_is_forgotten(client: Any) -> None:
+    async def play(journal: RequestJournal, table: RequestTable) -> None:
+        written = journal._calls.put_new
+
+        async def late(item: Any) -> bool:
+            await written(item)
+            raise UnavailableError("no answer")
+
+        journal._calls.put_new = late  # type: ignore[method-assign]
+        with pytest.raises(UnavailableError, match="no answer"):
+            await journal.accept(COMPLETIONS, BODY, key="k")
+        while journal._behind:
+            await asyncio.gather(*journal._behind)
+        assert await table.open_heads(SCOPE) == []
+
+    played(client, play)
+
+
 def test_a_gateway_that_closes_hands_its_requests_over(client: Any) -> None:
     async def play(journal: RequestJournal, table: RequestTable) -> None:
         await accepted(journal)

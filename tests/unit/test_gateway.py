@@ -174,9 +174,12 @@ class DynamoDB:
         found = self.items.get((Key["pk"]["S"], Key["sk"]["S"]))
         return {"Item": found} if found else {}
 
-    def delete_item(self, TableName: str, Key: Item) -> None:  # noqa: N803
+    def delete_item(self, Key: Item, ExpressionAttributeValues: dict[str, Item], **_: Any) -> None:  # noqa: N803
         self._fail()
-        self.items.pop((Key["pk"]["S"], Key["sk"]["S"]), None)
+        stands = self.items.get((Key["pk"]["S"], Key["sk"]["S"]), {})
+        if any(stands.get(name.removeprefix(":")) != value for name, value in ExpressionAttributeValues.items()):
+            raise self.exceptions.ConditionalCheckFailedException
+        del self.items[Key["pk"]["S"], Key["sk"]["S"]]
 
     def update_item(self, Key: Item, ExpressionAttributeValues: dict[str, Item], **_: Any) -> None:  # noqa: N803
         self._fail()
