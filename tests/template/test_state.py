@@ -84,6 +84,14 @@ def test_every_change_of_state_comes_with_what_was_before() -> None:
         assert target(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == "Undelivered"
 
 
+def test_a_journal_that_is_behind_or_silent_is_told() -> None:
+    alarm = resource("StateJournalBehindAlarm")["Properties"]
+    source = (documents.ROOT / "functions/backup/journal_state.py").read_text()
+    assert f'"{alarm["MetricName"]}"' in source
+    assert alarm["TreatMissingData"] == "missing"
+    assert [target(each) for each in (*alarm["AlarmActions"], *alarm["InsufficientDataActions"])] == ["Notices"] * 2
+
+
 def test_prompts_and_answers_are_encrypted_under_our_key_and_expire() -> None:
     table = resource("RequestTable")
     assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
