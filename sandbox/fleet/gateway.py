@@ -47,10 +47,6 @@ class Gateway:
         )
         self.url = self._child.wait_until_ready()
 
-    def kill(self) -> None:
-        """SIGKILL: what it had in hand is nobody's."""
-        self._child.close()
-
     def close(self) -> None:
         """Ends the process. May be called again."""
         self._child.close()
