@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -89,6 +90,12 @@ class ControlStack:
         """The ARN of a function: of one name there is one in each Region."""
         found = self.client("lambda").get_function(FunctionName=f"{FLEET}-{function}")
         return str(found["Configuration"]["FunctionArn"])
+
+    def role_of(self, state: str) -> str:
+        """The role of the function that a state calls, by name. Of a nested stack's function the name is cut off."""
+        function = re.sub(r"(?<!^)(?=[A-Z])", "-", state).lower()
+        found = self.client("lambda").get_function(FunctionName=f"{FLEET}-{function}")
+        return str(found["Configuration"]["Role"].rpartition("/")[2])
 
     def messages(self) -> tuple[Message, ...]:
         """Pages and notices that have arrived so far."""

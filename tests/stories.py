@@ -27,14 +27,10 @@ def pages(region: SandboxRegion, since: int) -> list[Message]:
 
 
 @contextmanager
-def denied(region: SandboxRegion, logical_id: str, action: str = "dynamodb:*") -> Iterator[None]:
+def denied(region: SandboxRegion, state: str, action: str = "dynamodb:*") -> Iterator[None]:
     """Take a right of a function away, such as its access to the state table, as a broken policy would."""
     iam = region.client("iam")
-    role = next(
-        role["RoleName"]
-        for role in iam.list_roles(MaxItems=500)["Roles"]
-        if f"-{logical_id}FunctionRole" in role["RoleName"]
-    )
+    role = region.role_of(state)
     statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName=role, PolicyName="injected-fault", PolicyDocument=document)

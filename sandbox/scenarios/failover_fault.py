@@ -92,7 +92,7 @@ def _row(region: SandboxRegion, task: str, kind: FaultKind) -> Row:
     with ExitStack() as stack:
         if task == "GiveUp":
             stack.enter_context(region.cloud.faults.injected("-SelectStandbyFunctionRole", FaultKind.ACCESS_DENIED))
-        role = f"-{task}FunctionRole"
+        role = region.role_of(task)
         fault = stack.enter_context(region.cloud.faults.injected(role, kind, None if lasting else PASSING_CALLS))
         payload = {
             "mode": "failover",
