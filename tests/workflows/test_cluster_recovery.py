@@ -21,6 +21,8 @@ from sandbox.world import Sandbox
 from standfast.fleet import Role
 from standfast.xids import Action
 
+pytestmark = pytest.mark.long
+
 REGION = "us-east-1"
 PRIMARY, STANDBY = PLANS[REGION].primary, PLANS[REGION].standby
 PATIENCE = 180.0
@@ -113,7 +115,6 @@ def test_a_fault_that_only_a_replacement_mends_gets_one_and_the_new_node_serves(
     region.invoke("discover-replicas", {})
 
 
-@pytest.mark.long
 def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby(region: SandboxRegion) -> None:
     since, (first, second, *_) = time.time(), region.nodes.nodes(PRIMARY)
     payload = {"mode": "failover", "scope_id": REGION, "failed_cluster_id": PRIMARY, "reason": "a test breaks it"}
@@ -147,7 +148,6 @@ def test_a_quarantined_cluster_is_mended_climbing_the_ladder_and_becomes_standby
     assert incident["seconds"]["mend"] > 0
 
 
-@pytest.mark.long
 def test_a_standby_that_cannot_be_rebuilt_for_want_of_instances_is_told_for_it_and_comes_back_with_them(
     sandbox: Sandbox, region: SandboxRegion
 ) -> None:

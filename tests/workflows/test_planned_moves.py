@@ -1,4 +1,8 @@
-"""Switchover and failback as they deploy: in stages, under judgement, with a person asked by a link."""
+"""Switchover and failback as they deploy: in stages, under judgement, with a person asked by a link.
+
+Which way a move goes is in tests/unit/test_shift_machine.py, by the same handlers; bakes, links and a reconciler that
+comes round take minutes here.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from sandbox.region import SandboxRegion
 from sandbox.world import Sandbox
 from standfast.fleet import Role
 from tests.stories import PRIMARY, REGION, STANDBY, pages, run
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANNED = {"mode": "switchover", "scope_id": REGION, "reason": "a test moves the traffic as planned", "bake_seconds": 0}
