@@ -111,12 +111,15 @@ class ControlStack:
         return tuple(self._messages)
 
     def wait_for(self, what: str, found: Callable[[], Any], seconds: float) -> Any:
-        """Ask ten times a second until there is something. Raises SandboxError when the time is up."""
+        """Ask four times a second until there is something. Raises SandboxError when the time is up.
+
+        Not more often: while a fleet begins, each asking takes the processors from what is waited for.
+        """
         deadline = time.monotonic() + seconds
         while not (result := found()):
             if time.monotonic() > deadline:
                 raise SandboxError(f"{self.name}: waited {seconds:g} s for {what}")
-            time.sleep(0.1)
+            time.sleep(0.25)
         return result
 
 
