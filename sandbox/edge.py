@@ -136,7 +136,7 @@ def _look(
             found.condemnation = condemnation
             say(f"{found.region} is condemned by {', '.join(condemnation.condemned_by)}")
     if found.left_at is None:
-        left = _first_end(sandbox.cloud.names.status_changes(), name.checks[found.region], found.fault_at)
+        left = first_end(sandbox.cloud.names.status_changes(), name.checks[found.region], found.fault_at)
         if left is not None:
             found.left_at = left
             say(f"Route 53 answers with other Regions than {found.region}")
@@ -152,7 +152,8 @@ def records_of(region: SandboxRegion) -> Sequence[Record]:
     return () if region.load is None else region.load.records()
 
 
-def _first_end(changes: Sequence[StatusChange], check: str, since: float) -> float | None:
+def first_end(changes: Sequence[StatusChange], check: str, since: float) -> float | None:
+    """When a check first turned unhealthy after a moment."""
     return next((each.at for each in changes if each.check == check and not each.healthy and each.at > since), None)
 
 
