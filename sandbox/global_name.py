@@ -53,6 +53,7 @@ class GlobalName:
         self.outputs = cloud.deploy(STACK, template, {**given, **parameters}, region=first.name)
         self.checks = {first.name: self.outputs["FirstServes"], second.name: self.outputs["SecondServes"]}
         """Region -> the health check that says whether it serves."""
+        self._doors = self._front_doors(regions)
         cloud.names.start()
 
     def serves(self, region: str) -> bool:
@@ -71,6 +72,23 @@ class GlobalName:
         found = self.cloud.names.resolve(NAME, region=region)
         return "" if found is None else found.region
 
+    def front_door_failures(self, region: str, since: float) -> int:
+        """How often the name servers took its front door for shut since then."""
+        check = self._doors[region]
+        return sum(
+            each.check == check and not each.healthy and each.at > since for each in self.cloud.names.status_changes()
+        )
+
+    def weights(self, region: str) -> Mapping[str, int]:
+        """Where the records send a Region's users: serving Region -> weight, as the control plane has it."""
+        pages = self.cloud.client("route53").get_paginator("list_resource_record_sets")
+        return {
+            str(record["SetIdentifier"]): int(record["Weight"])
+            for page in pages.paginate(HostedZoneId=self.hosted_zone_id)
+            for record in page["ResourceRecordSets"]
+            if record["Name"].rstrip(".") == f"{region}.{NAME}" and "Weight" in record
+        }
+
     def plan(self, region: SandboxRegion, *, clients: int = CLIENTS, rate: float = REQUESTS_PER_SECOND) -> Plan:
         """Users near a Region who ask for the name."""
         return Plan(
@@ -81,6 +99,13 @@ class GlobalName:
             names=self.cloud.names.url,
             region=region.name,
         )
+
+    def _front_doors(self, regions: Sequence[SandboxRegion]) -> Mapping[str, str]:
+        """Region -> the health check that asks its entry."""
+        entries = {region.entry["LoadBalancerName"]: region.name for region in regions}
+        checks = self.cloud.client("route53").list_health_checks(MaxItems="100")["HealthChecks"]
+        hosts = {check["Id"]: check["HealthCheckConfig"].get("FullyQualifiedDomainName") for check in checks}
+        return {entries[host]: check for check, host in hosts.items() if host in entries}
 
     def _verdict_host(self, stack: ControlStack) -> str:
         """The host of a Region's condemnation endpoint, as a function URL's is: here it has an address, no name."""

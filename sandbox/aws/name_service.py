@@ -16,7 +16,7 @@ import logging
 import random
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
@@ -78,9 +78,20 @@ class Found:
 
 
 class NameService:
-    """Nothing is asked before `start`. Safe to use from several threads."""
+    """Nothing is asked before `start`. Safe to use from several threads.
 
-    def __init__(self, network: Network, injector: LatencyInjector, *, seed: int = 0) -> None:
+    `clock` gives seconds of the epoch. Its tests call `tick` and never `start`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        injector: LatencyInjector,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
         self._network = network
         self._latencies = injector.latencies
         self._random = random.Random(seed)
@@ -88,7 +99,6 @@ class NameService:
         self._lock = threading.RLock()
         self._places: dict[str, Place] = {}
         self._endpoints: dict[str, Endpoint] = {}
-        self._asked: dict[str, int] = {}
         self._due: dict[tuple[str, int], float] = {}
         self._configs: dict[str, dict[str, Any]] = {}
         self._records: list[Mapping[str, Any]] = []
@@ -183,7 +193,7 @@ class NameService:
         def described(self: Any) -> Any:
             result = get_change(self)
             settled_at = names._settled_at.get(str(self._get_param("Id")).rpartition("/")[2], 0.0)
-            result.result["ChangeInfo"]["Status"] = "PENDING" if time.time() < settled_at else "INSYNC"
+            result.result["ChangeInfo"]["Status"] = "PENDING" if names._clock() < settled_at else "INSYNC"
             return result
 
         Route53Backend.change_resource_record_sets = changed
@@ -199,7 +209,7 @@ class NameService:
         """The id of a change that was accepted now, and its status."""
         with self._lock:
             name = f"C{len(self._settled_at) + 1:012}"
-            self._settled_at[name] = time.time() + self._latencies.route53_change
+            self._settled_at[name] = self._clock() + self._latencies.route53_change
         return {"Id": f"/change/{name}", "Status": "PENDING" if self._latencies.route53_change else "INSYNC"}
 
     def _serves(self, check: str) -> bool:
@@ -208,11 +218,13 @@ class NameService:
     def _run(self) -> None:
         while not self._ended.wait(_TICK_SECONDS):
             try:
-                self._tick(time.time())
+                self.tick()
             except Exception:  # whatever it is: nobody would be moved again, and nobody would notice
                 logger.exception("Route 53 stumbled")
 
-    def _tick(self, now: float) -> None:
+    def tick(self) -> Sequence[Future[None]]:
+        """Do what is due, and answer what is being asked now."""
+        now = self._clock()
         if self._is_stale:
             self._is_stale = False
             self._read(now)
@@ -221,6 +233,7 @@ class NameService:
             self._later = [(at, act) for at, act in self._later if at > now]
             for act in due:
                 act()
+        asked: list[Future[None]] = []
         for check in watched(self._configs):
             config = self._configs[check]
             interval = float(config["RequestInterval"])
@@ -228,7 +241,8 @@ class NameService:
                 first = now + interval * number / CHECKERS
                 if now >= self._due.setdefault((check, number), first):
                     self._due[check, number] += interval
-                    self._pool.submit(self._ask, check, number, config)
+                    asked.append(self._pool.submit(self._ask, check, number, config))
+        return asked
 
     def _read(self, now: float) -> None:
         """What the control plane holds now: the name servers have it later, the first time at once."""
@@ -264,12 +278,12 @@ class NameService:
             endpoint.checkers[number].take(passed=passed)
             if endpoint.passes is not before or check not in self._told:
                 passes = endpoint.passes
-                self._put_off(time.time() + self._latencies.route53_status, lambda: self._tell(check, passes=passes))
+                self._put_off(self._clock() + self._latencies.route53_status, lambda: self._tell(check, passes=passes))
 
     def _tell(self, check: str, *, passes: bool) -> None:
         before = self._statuses()
         self._told[check] = passes
-        now = time.time()
+        now = self._clock()
         self._changes += [
             StatusChange(now, each, healthy)
             for each, healthy in self._statuses().items()

@@ -58,5 +58,5 @@ def _ask(name: str) -> tuple[str, int] | None:
 
 
 if SOURCE:
-    socket.socket.connect = connect  # type: ignore[method-assign]
+    socket.socket.connect = connect  # type: ignore[method-assign,assignment]
     socket.getaddrinfo = getaddrinfo
