@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
     from sandbox.fleet.models import Model
     from sandbox.region import SandboxRegion
-    from sandbox.scenario import Stage
     from standfast.golden import Golden
 
 UPDATE_SECONDS: Final = 600.0
 
 
-def model_of(stage: Stage, seed: int) -> Model:
+def model_of(seed: int) -> Model:
     """The model of a seed, which is a version."""
     return tiny_model(seed, ROOT / "build" / "models")
 
@@ -60,10 +59,8 @@ async def _asked(url: str, name: str) -> list[Golden]:
     return list(golden.agreed(asked, canary.prompt, canary.logprob_tolerance))
 
 
-def register(
-    region: SandboxRegion, name: str, model: Model, *, body: bytes | None = None, answers: bool = True
-) -> None:
-    """Upload a version, register it and have it verified in its Region. `body`: other bytes than the model's own."""
+def register(region: SandboxRegion, name: str, model: Model) -> None:
+    """Upload a version, register it and have it verified in its Region."""
     where = prefix(name, model.version)
     recorded = [asdict(each) for each in golden_answers(model)]
     files = {
