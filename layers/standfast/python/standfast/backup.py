@@ -146,9 +146,7 @@ def state_content(items: Mapping[ItemKey, Mapping[str, Any]]) -> dict[str, Any]:
     return {"items": rows}
 
 
-def open_snapshot(
-    name: str, read: Callable[[str], bytes | None], *, fleet: str, region: str, now: float
-) -> Opened:
+def open_snapshot(name: str, read: Callable[[str], bytes | None], *, fleet: str, region: str, now: float) -> Opened:
     """A snapshot with all of its parts, every byte verified. `read` answers an object by its key, None for none.
 
     Raises BackupRefusedError with a sentence for one that is partial, tampered with, of another fleet or Region, of
@@ -172,26 +170,13 @@ def open_snapshot(
 
 def newest_good(names: Iterable[str], open_it: Callable[[str], Opened]) -> Found:
     """The first of these, newest first, that can be opened. `open_it` raises BackupRefusedError."""
-    refused = []
+    refused: list[Refused] = []
     for name in names:
         try:
             return Found(open_it(name), tuple(refused))
         except BackupRefusedError as error:
             refused.append(Refused(name, str(error)))
     return Found(None, tuple(refused))
-
-
-def changed_while_read(
-    first: Mapping[ItemKey, Mapping[str, Any]], second: Mapping[ItemKey, Mapping[str, Any]], decisive: Iterable[str]
-) -> list[str]:
-    """Which items that decide differ between two readings: where none does, both were so at the moment between.
-
-    Each of them carries a number that only grows, so that what was changed and changed back is seen too. `decisive`:
-    what their partition and name begin with, as `<partition> <name>`.
-    """
-    begins = tuple(decisive)
-    names = {key for key in {*first, *second} if f"{key.pk} {key.sk}".startswith(begins)}
-    return sorted(str(key) for key in names if first.get(key) != second.get(key))
 
 
 def _manifest(name: str, text: bytes) -> Manifest:
