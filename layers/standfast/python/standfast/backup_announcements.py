@@ -18,7 +18,7 @@ def backup_failed(region: str, error: Caught) -> Announcement:
     lines = [
         f"Why: {cause_in_words(error)}",
         "What it means: the newest good backup is that of before; the state journal goes on.",
-        "What to do: start backup once more when the cause is mended. Two hours without a good one is paged by its alarm.",
+        "What to do: mend the cause and start backup. Two hours without a good one are paged by an alarm.",
     ]
     subject = f"{region}: a backup failed"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "BackupFailed", "backup failed")
@@ -32,7 +32,7 @@ def restored(step: CommitStep, now: float) -> Announcement:
         *(f"- {line}" for line in step.changes),
         *([f"- and {step.more_changes} more"] if step.more_changes else []),
         f"Traffic: {step.traffic.reason}.",
-        f"What is lost: changes of the last {step.data_loss_window_seconds:.0f} s before the moment that was asked for.",
+        f"What is lost: changes of the last {step.data_loss_window_seconds:.0f} s before the moment asked for.",
         *(f"Mind: {gap}." for gap in step.gaps),
         *(f"Refused on the way: {each.reason}." for each in step.refused),
         "The switch is as it was before. Requests that had no owner are being answered.",
@@ -64,7 +64,8 @@ def rehearsed(region: str, step: RehearsalStep, now: float) -> Announcement:
         subject = f"{region}: the rehearsal of a restore failed"
         return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RestoreRehearsalFailed", f"failed: {now:.0f}")
     lines = [
-        f"Backup {scratch.snapshot_id}: {proof.items} items and {proof.models} models, proven in {proof.recovery_seconds:.1f} s.",
+        f"Backup {scratch.snapshot_id}: {proof.items} items and {proof.models} models.",
+        f"It was proven in {proof.recovery_seconds:.1f} s.",
         f"It would have lost the changes of {scratch.data_loss_window_seconds:.0f} s.",
         *(f"Refused on the way: {each.reason}." for each in scratch.refused),
     ]

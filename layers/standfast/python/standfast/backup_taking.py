@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from standfast.backup import Found, Opened
-    from standfast.backup_ports import BackupStore, Items, RestoreLog, StateTables
+    from standfast.backup_ports import BackupStore, Items, StateTables
     from standfast.config_adoption import ConfigBucket
     from standfast.model_ports import ModelStore
     from standfast.model_states import ModelRecord
@@ -72,7 +72,6 @@ class Taker:
 
     backups: Backups
     tables: StateTables
-    log: RestoreLog
     texts: ConfigBucket
     models: ModelStore
     balancer: LoadBalancer
@@ -99,15 +98,6 @@ class Taker:
         made = Manifest(self.backups.fleet, region, name, began_at, ended_at, tuple(part for part, _ in sealed))
         self._write(backup.manifest_key(region, name), made.seal())
         return made
-
-    def verify(self, name: str) -> Opened:
-        """Read one back, and point at it. Raises BackupRefusedError where it is not as it was meant."""
-        now = self.clock.now()
-        opened = self.backups.open(name, now)
-        restoring.wanted(self.backups.region, name, self.tables.understood(opened.cut.items))
-        last = self.log.last_backup()
-        self.log.point(replace(last, snapshot_id=name, ended_at=opened.manifest.ended_at))
-        return opened
 
     def _cut(self) -> tuple[Items, float, float]:
         """All items: twice the same of those that decide, so that these are as they were at one moment."""

@@ -9,6 +9,7 @@ from standfast.bootstrap import settings
 
 if TYPE_CHECKING:
     from standfast.backup_ports import BackupStore, RestoreLog, StateTables
+    from standfast.backup_taking import Backups
 
 
 @cache
@@ -33,3 +34,10 @@ def restore_log() -> RestoreLog:
     from standfast.aws.restore_table import RestoreTable
 
     return RestoreTable(settings().table, settings().region)
+
+
+def snapshots() -> Backups:
+    """This Region's snapshots, in its own bucket."""
+    from standfast.backup_taking import Backups
+
+    return Backups(settings().fleet, settings().region, backups())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from standfast import config_adoption, config_versions, lease, restoring, traffic
 from standfast.backup_ports import Undo
@@ -19,6 +19,7 @@ from standfast.errors import ConflictError, FencedError, TransientError, Unknown
 from standfast.fleet import Automation, FleetConfig
 from standfast.lease import Claim, Purpose
 from standfast.restoring import TrafficAction, TrafficDecision
+from standfast.stores import ScopeStore, ViewStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from standfast.restore_planning import Kept
     from standfast.restore_steps import FrozenStep, RestorePlan
     from standfast.restoring import Wanted
-    from standfast.stores import ScopeStore, SwitchStore, View
+    from standfast.stores import SwitchStore
+
+
+class Scopes(ScopeStore, ViewStore, Protocol):
+    """The scope's record, and everything at once."""
 
 
 def write_down(step: RestorePlan, goal: Wanted, items: Items, tables: StateTables, switches: SwitchStore,
@@ -121,7 +126,7 @@ def restore_config(kept: Kept, table: SyncedStore, bucket: ConfigBucket, pointer
 
 
 def restore_traffic(
-    step: FrozenStep, goal: Wanted, proofs: Sequence[Proof], view: View, scopes: ScopeStore, balancer: LoadBalancer,
+    step: FrozenStep, goal: Wanted, proofs: Sequence[Proof], scopes: Scopes, balancer: LoadBalancer,
     now: float,
 ) -> TrafficDecision:  # fmt: skip
     """Write roles and weights under the token, and apply them where they are to move.
@@ -130,8 +135,9 @@ def restore_traffic(
     """
     if goal.scope is None:
         return TrafficDecision(TrafficAction.KEEP, "this Region only watches: it has no traffic", {}, {})
-    config = view.applied.config
-    region, desired = config.region(step.region), scopes.read(step.region).desired
+    view = scopes.view()
+    config, desired = view.applied.config, view.scope.desired
+    region = config.region(step.region)
     decision = restoring.decide_traffic(
         goal.scope.desired,
         desired,

@@ -84,7 +84,10 @@ def plan(
     lines = restoring.changes(goal, present)
     body = _canonical(
         {
-            "items": [[key.table, key.pk, key.sk, item] for key, item in sorted(tables.decisive(source.items).items())],
+            "items": [
+                [key.table, key.pk, key.sk, item]
+                for key, item in sorted(tables.decisive(source.items).items(), key=lambda pair: pair[0])
+            ],
             "texts": source.opened.contents["configuration"]["texts"],
             "manifests": source.opened.contents["models"]["manifests"],
         }
@@ -124,6 +127,12 @@ def kept(step: RestorePlan, store: BackupStore, tables: StateTables) -> Kept:
     items = {ItemKey(table, pk, sk): item for table, pk, sk, item in found["items"]}
     goal = restoring.wanted(step.region, step.came_from, tables.understood(items))
     return Kept(goal, found["texts"], found["manifests"])
+
+
+def digest_of(items: Items) -> str:
+    """SHA-256 of items, hexadecimal: the same for the same items."""
+    rows = [[key.table, key.pk, key.sk, item] for key, item in sorted(items.items(), key=lambda pair: pair[0])]
+    return hashlib.sha256(_canonical({"items": rows})).hexdigest()
 
 
 def verify_artefacts(found: Kept, store: ModelStore) -> dict[str, str]:

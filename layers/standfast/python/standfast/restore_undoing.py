@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from standfast import config_adoption, lease, restore_making, restoring, traffic
 from standfast.errors import CorruptStateError, LeaseHeldError, UnknownScopeError
 from standfast.lease import Claim, Purpose
 from standfast.restoring import TrafficAction
-from standfast.stores import ScopeStore, ViewStore
 
 if TYPE_CHECKING:
     from standfast.backup_ports import RestoreLog, StateTables, Undo
     from standfast.config_adoption import ConfigPointer, SyncedStore
     from standfast.model_states import ModelStates
     from standfast.ports import Executions, LoadBalancer
+    from standfast.restore_making import Scopes
     from standfast.stores import ScopeRecord, SwitchStore, View
-
-
-class Scopes(ScopeStore, ViewStore, Protocol):
-    """The scope's record, and everything at once."""
 
 
 @dataclass(frozen=True, slots=True)
