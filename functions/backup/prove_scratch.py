@@ -22,6 +22,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     goal = restoring.wanted(region, name, tables.understood(items))
     opened = bootstrap_backup.snapshots().open(step.snapshot_id, bootstrap.clock().now())
     kept = Kept(goal, opened.contents["configuration"]["texts"], opened.contents["models"]["manifests"])
-    restore_planning.verify_artefacts(kept, bootstrap.model_store(region))
+    restore_planning.verify_artefacts(kept, bootstrap.model_store(region), mends=False)
     took = bootstrap.clock().now() - step.began_at
     return ScratchProof(items=len(items), models=len(goal.models), recovery_seconds=round(took, 3)).model_dump()

@@ -13,5 +13,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what other models lack. Raises ModelDamagedError where the configuration's own is not whole."""
     step = parse_input(RestorePlan, event, "the VerifyArtefacts task")
     kept = restore_planning.kept(step, bootstrap_backup.backups(), bootstrap_backup.state_tables())
-    damages = restore_planning.verify_artefacts(kept, bootstrap.model_store(step.region))
+    damages = restore_planning.verify_artefacts(kept, bootstrap.model_store(step.region), mends=True)
     return ArtefactAnswer(damages=damages).model_dump()

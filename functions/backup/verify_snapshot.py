@@ -39,10 +39,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     opened = backups.open(step.snapshot_id, now)
     restoring.wanted(backups.region, f"backup {step.snapshot_id}", tables.understood(opened.cut.items))
     last = log.last_backup()
-    log.point(replace(last, snapshot_id=step.snapshot_id, ended_at=opened.manifest.ended_at))
-    figures = {"BackupVerified": 1.0, "BackupBytes": float(step.bytes), "BackupSeconds": now - step.began_at}
-    if last.rehearsed_at:
-        figures["DaysSinceRehearsal"] = (now - last.rehearsed_at) / DAY_SECONDS
+    first_at = last.first_at or now
+    log.point(replace(last, snapshot_id=step.snapshot_id, ended_at=opened.manifest.ended_at, first_at=first_at))
+    figures = {
+        "BackupVerified": 1.0,
+        "BackupBytes": float(step.bytes),
+        "BackupSeconds": now - step.began_at,
+        "DaysSinceRehearsal": (now - max(first_at, last.rehearsed_at)) / DAY_SECONDS,
+    }
     bootstrap.metrics().put(figures, now)
     found = {
         "snapshot_id": step.snapshot_id,

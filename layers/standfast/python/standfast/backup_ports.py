@@ -47,10 +47,11 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class LastBackup:
-    """The newest snapshot that was read back and found good, and the last rehearsal that succeeded (0: none)."""
+    """The newest snapshot that was read back and found good, when the first one was, and the last rehearsal (0: none)."""
 
     snapshot_id: str = ""
     ended_at: float = 0.0
+    first_at: float = 0.0
     rehearsed_at: float = 0.0
 
 

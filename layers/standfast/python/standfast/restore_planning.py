@@ -135,15 +135,15 @@ def digest_of(items: Items) -> str:
     return hashlib.sha256(_canonical({"items": rows})).hexdigest()
 
 
-def verify_artefacts(found: Kept, store: ModelStore) -> dict[str, str]:
+def verify_artefacts(found: Kept, store: ModelStore, *, mends: bool) -> dict[str, str]:
     """Model in words -> what its objects lack in this Region's bucket, of every model that is to be whole.
 
-    A manifest that is missing here is put back from the backup: it is what the objects are held against. Raises
-    ModelDamagedError where the configuration's own model is not whole: no restore points at it.
+    The objects are held against the manifest; where it is missing here, against the backup's, which `mends` puts back.
+    Raises ModelDamagedError where the configuration's own model is not whole: no restore points at it.
     """
     damages: dict[str, Mapping[str, Damage] | None] = {}
     for record in found.goal.models:
-        damages[_named(record)] = _damages(record, found, store)
+        damages[_named(record)] = _damages(record, found, store, mends=mends)
     named = found.goal.config.model
     own = f"{named.name} {named.version}" if named.version else named.name
     why_not = restoring.artefact_refusal(found.goal, damages, replication.in_words(damages.get(own) or {}))
@@ -154,7 +154,7 @@ def verify_artefacts(found: Kept, store: ModelStore) -> dict[str, str]:
     return {name: text for name, text in lacks.items() if text}
 
 
-def _damages(record: ModelRecord, found: Kept, store: ModelStore) -> Mapping[str, Damage] | None:
+def _damages(record: ModelRecord, found: Kept, store: ModelStore, *, mends: bool) -> Mapping[str, Damage] | None:
     key = manifest.manifest_key(record.model, record.version)
     kept_text = found.manifests.get(key)
     body = store.read(key)
@@ -169,7 +169,7 @@ def _damages(record: ModelRecord, found: Kept, store: ModelStore) -> Mapping[str
         raise ModelDamagedError(
             f"the manifest of {_named(record)} in {found.goal.region} is another than the one it was verified by"
         )
-    if body is None:
+    if body is None and mends:
         store.write_once(key, text.encode())
     described = {each: store.describe(each) for each in meant.by_key()}
     return replication.damages(meant, {each: there for each, there in described.items() if there is not None})

@@ -31,13 +31,17 @@ class RestoreInput(BaseModel):
 
 
 class PlanRestoreInput(BaseModel):
-    """The execution's own names with its input as given."""
+    """The execution's own name with its input as given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     execution_arn: str
-    execution_name: str
     input: dict[str, object]
+
+    @property
+    def execution_name(self) -> str:
+        """The last part of its ARN."""
+        return self.execution_arn.rsplit(":", 1)[-1]
 
 
 class RefusedBackup(BaseModel):

@@ -78,7 +78,8 @@ class RestoreTable(Table):
         if item is None:
             return LastBackup()
         with reading("LAST"):
-            return LastBackup(str(item["snapshot_id"]), float(item["ended_at"]), float(item["rehearsed_at"]))
+            ended_at, first_at, rehearsed_at = (float(item[name]) for name in ("ended_at", "first_at", "rehearsed_at"))
+            return LastBackup(str(item["snapshot_id"]), ended_at, first_at, rehearsed_at)
 
     def point(self, last: LastBackup) -> None:
         """A refusal means that a newer snapshot or a newer rehearsal is known, which is as good."""
