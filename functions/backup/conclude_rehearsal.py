@@ -14,10 +14,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer whether it succeeded. May be repeated."""
     step = parse_input(RehearsalStep, event, "the ConcludeRehearsal task")
     region, now, log = bootstrap.settings().region, bootstrap.clock().now(), bootstrap_backup.restore_log()
-    removed = sum(1 for _ in log.scratch().remove())
+    removed = sum(1 for _ in log.scratch().discard_all())
     figures = {"RestoreRehearsed": 0.0}
     if step.error is None and step.scratch is not None and step.proof is not None:
-        log.point(replace(log.last_backup(), rehearsed_at=now))
+        log.note_backup(replace(log.last_backup(), rehearsed_at=now))
         figures = {
             "RestoreRehearsed": 1.0,
             "RehearsedRecoverySeconds": step.proof.recovery_seconds,

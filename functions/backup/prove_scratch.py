@@ -15,7 +15,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer the proof. Raises BackupRefusedError, ModelDamagedError."""
     step = parse_input(RehearsingStep, event, "the ProveScratch task").scratch
     region, tables = bootstrap.settings().region, bootstrap_backup.state_tables()
-    items = bootstrap_backup.restore_log().scratch().items()
+    items = bootstrap_backup.restore_log().scratch().contents()
     if restore_planning.digest_of(items) != step.sha256:
         raise BackupRefusedError(f"what lies in the scratch scope is not what {step.snapshot_id} holds")
     name = f"backup {step.snapshot_id} in the scratch scope"

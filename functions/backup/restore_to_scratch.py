@@ -6,14 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from standfast import bootstrap, bootstrap_backup, bootstrap_journals, restore_planning, restoring
-from standfast.restore_steps import RefusedBackup, RehearsalPlan, RestoreInput
+from standfast.fleet import parse_input
+from standfast.restore_steps import RefusedBackup, RehearsalInput, RehearsalPlan, RestoreInput
 
 
-def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was restored. May be repeated: the scratch scope is emptied first.
 
     Raises BackupRefusedError where no backup is good.
     """
+    parse_input(RehearsalInput, event, "the execution's input")
     now, region = bootstrap.clock().now(), bootstrap.settings().region
     tables, scratch = bootstrap_backup.state_tables(), bootstrap_backup.restore_log().scratch()
     newest = RestoreInput(
@@ -22,7 +24,7 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
     source = restore_planning.find(newest, bootstrap_backup.snapshots(), bootstrap_journals.state_journal(), now)
     items = tables.decisive(source.items)
     restoring.wanted(region, source.came_from, tables.understood(items))
-    for _ in scratch.remove():
+    for _ in scratch.discard_all():
         continue
     scratch.fill(items)
     plan = RehearsalPlan(

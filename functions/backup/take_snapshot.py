@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from standfast import bootstrap, bootstrap_backup, bootstrap_journals, in_flight
+from standfast import bootstrap, bootstrap_backup
 from standfast.backup_taking import Taker
 from standfast.fleet import parse_input
+from standfast.restore_steps import BackupInput
+from standfast.steps import Caught  # noqa: TC001 - pydantic reads it at run time
 
 
-class BackupInput(BaseModel):
-    """Why a backup is taken. Unknown fields are refused."""
+class TakeStep(BackupInput):
+    """The execution's input with what Checkpoint said. `error`: it could not say."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    reason: str = Field(default="the schedule", min_length=1, max_length=500)
+    in_flight: dict[str, Any] | None = None
+    error: Caught | None = None
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -25,12 +23,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
     Raises BackupRefusedError where what is in the tables cannot be understood: no such snapshot would be restored.
     """
-    asked = parse_input(BackupInput, event["input"], "the execution's input")
+    asked = parse_input(TakeStep, event, "the execution's input")
     region = bootstrap.settings().region
     table = bootstrap.cluster_table()
-
-    def requests(now: float) -> dict[str, Any]:
-        return asyncio.run(in_flight.look(bootstrap_journals.requests(), region, now)).document(now)
 
     made = Taker(
         bootstrap_backup.snapshots(),
@@ -39,7 +34,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         bootstrap.model_store(region),
         bootstrap.load_balancer(),
         table.view,
-        requests,
+        asked.in_flight,
         bootstrap.clock(),
     ).take()
     return {

@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     restoring.wanted(backups.region, f"backup {step.snapshot_id}", tables.understood(opened.cut.items))
     last = log.last_backup()
     first_at = last.first_at or now
-    log.point(replace(last, snapshot_id=step.snapshot_id, ended_at=opened.manifest.ended_at, first_at=first_at))
+    log.note_backup(replace(last, snapshot_id=step.snapshot_id, ended_at=opened.manifest.ended_at, first_at=first_at))
     figures = {
         "BackupVerified": 1.0,
         "BackupBytes": float(step.bytes),

@@ -119,6 +119,16 @@ def moment_of(name: str) -> float | None:
         return None
 
 
+def day_of(at: float) -> str:
+    """The folder of the day that a moment is in, `YYYY/MM/DD`."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y/%m/%d}"
+
+
+def in_words(at: float) -> str:
+    """A moment for people: `2026-11-26 13:15:00 UTC`."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def folder(region: str, name: str) -> str:
     """The keys' prefix of one snapshot."""
     return f"snapshots/{region}/{name}/"

@@ -47,7 +47,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class LastBackup:
-    """The newest snapshot that was read back and found good, when the first one was, and the last rehearsal (0: none)."""
+    """The newest snapshot that was found good, when the first one was, and the last good rehearsal. 0: none."""
 
     snapshot_id: str = ""
     ended_at: float = 0.0
@@ -113,7 +113,7 @@ class RestoreLog(Protocol):
         """What is known of backups."""
         ...
 
-    def point(self, last: LastBackup) -> None:
+    def note_backup(self, last: LastBackup) -> None:
         """Write what is known. An older snapshot never replaces a newer one. May be repeated."""
         ...
 
@@ -129,10 +129,10 @@ class Scratch(Protocol):
         """Write these items into it, under its own partitions. May be repeated."""
         ...
 
-    def items(self) -> Items:
+    def contents(self) -> Items:
         """What is in it, under the names that the items had before."""
         ...
 
-    def remove(self) -> Iterator[ItemKey]:
+    def discard_all(self) -> Iterator[ItemKey]:
         """Delete everything in it; the keys of what was deleted. May be repeated."""
         ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from standfast import backup, manifest, restoring
@@ -38,8 +37,8 @@ class Backups:
     def names(self, now: float) -> Iterator[str]:
         """The ids of all that are kept, finished or not, the newest first."""
         for day in range(backup.KEPT_DAYS + 2):
-            at = datetime.fromtimestamp(now + backup.SKEW_SECONDS - day * backup.DAY_SECONDS, UTC)
-            yield from self.store.snapshots(self.region, f"{at:%Y/%m/%d}")
+            at = now + backup.SKEW_SECONDS - day * backup.DAY_SECONDS
+            yield from self.store.snapshots(self.region, backup.day_of(at))
 
     def open(self, name: str, now: float) -> Opened:
         """One that was named. Raises BackupRefusedError."""
@@ -68,7 +67,7 @@ class Backups:
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """Takes snapshots. `requests` answers what is in flight, by id; `weights`, what the rule holds for an entry."""
+    """Takes snapshots. `in_flight` are the requests in flight by id, None where nobody could say."""
 
     backups: Backups
     tables: StateTables
@@ -76,7 +75,7 @@ class Taker:
     models: ModelStore
     balancer: LoadBalancer
     view: Callable[[], View]
-    requests: Callable[[float], Mapping[str, Any]]
+    in_flight: Mapping[str, Any] | None
     clock: Clock
 
     def take(self) -> Manifest:
@@ -88,9 +87,7 @@ class Taker:
         items, began_at, ended_at = self._cut()
         region = self.backups.region
         goal = restoring.wanted(region, "what is in the tables now", self.tables.understood(items))
-        taken = sum(
-            1 for _ in self.backups.store.snapshots(region, f"{datetime.fromtimestamp(began_at, UTC):%Y/%m/%d}")
-        )
+        taken = len(self.backups.store.snapshots(region, backup.day_of(began_at)))
         name = backup.snapshot_id(began_at, taken + 1)
         sealed = [backup.sealed_part(part, content) for part, content in self._contents(items, goal).items()]
         for part, body in sealed:
@@ -143,7 +140,7 @@ class Taker:
             "models": {"manifests": self._manifests(goal.models)},
             "configuration": {"texts": texts},
             "traffic": traffic,
-            "requests": self.requests(now) if goal.serves else {"at": now, "open": [], "waiting": 0},
+            "requests": {"in_flight": self.in_flight},
             "metrics": json.loads(json.dumps(metrics, default=str)),
         }
 

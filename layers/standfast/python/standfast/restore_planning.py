@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from standfast import manifest, replication, restoring, state_at
+from standfast import backup, manifest, replication, restoring, state_at
 from standfast.backup import Found
 from standfast.errors import BackupRefusedError, CorruptStateError, InvalidInputError, ModelDamagedError
 from standfast.restore_steps import SHOWN, RefusedBackup, RestorePlan
@@ -69,8 +68,7 @@ def find(asked: RestoreInput, backups: Backups, journal: StateJournal, now: floa
     if gaps and not asked.accept_gaps:
         said = "; ".join(gaps[:5])
         raise BackupRefusedError(f"the journal lacks something ({said}); another moment, or accept_gaps: true")
-    at = f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    came_from = f"backup {name} with {replayed.changes} changes up to {at}"
+    came_from = f"backup {name} with {replayed.changes} changes up to {backup.in_words(moment)}"
     return Source(opened, known, replayed.items, came_from, gaps, replayed.last_change_at or cut.ended_at)
 
 

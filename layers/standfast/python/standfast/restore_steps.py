@@ -13,6 +13,14 @@ SHOWN = 60
 """How many lines of a list go through an execution's state, which holds 256 KB."""
 
 
+class BackupInput(BaseModel):
+    """The input of an execution of `backup`. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: str = Field(default="the schedule", min_length=1, max_length=500)
+
+
 class RestoreInput(BaseModel):
     """The input of an execution. Unknown fields are refused: a typing error must not restore something else.
 
@@ -146,6 +154,12 @@ class ModelsStep(FrozenStep):
 
 
 Seconds = Annotated[float, Field(ge=0)]
+
+
+class RehearsalInput(BaseModel):
+    """The input of an execution of `restore_rehearsal`: nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RehearsalPlan(BaseModel):

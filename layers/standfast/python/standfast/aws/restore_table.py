@@ -81,7 +81,7 @@ class RestoreTable(Table):
             ended_at, first_at, rehearsed_at = (float(item[name]) for name in ("ended_at", "first_at", "rehearsed_at"))
             return LastBackup(str(item["snapshot_id"]), ended_at, first_at, rehearsed_at)
 
-    def point(self, last: LastBackup) -> None:
+    def note_backup(self, last: LastBackup) -> None:
         """A refusal means that a newer snapshot or a newer rehearsal is known, which is as good."""
         self._put_if(
             self._partition,
@@ -109,13 +109,13 @@ class ScratchScope(Table):
                     TableName=self._table, Item={**item, **self._key(self._partition, f"{key.pk}{_APART}{key.sk}")}
                 )
 
-    def items(self) -> Items:
+    def contents(self) -> Items:
         found: dict[ItemKey, Mapping[str, Any]] = {}
         for key, item in self._kept():
             found[key] = {**item, "pk": {"S": key.pk}, "sk": {"S": key.sk}}
         return found
 
-    def remove(self) -> Iterator[ItemKey]:
+    def discard_all(self) -> Iterator[ItemKey]:
         for key, item in self._kept():
             with translated("DeleteItem of the scratch scope"):
                 self._client.delete_item(TableName=self._table, Key={"pk": item["pk"], "sk": item["sk"]})
