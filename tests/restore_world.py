@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -59,22 +60,29 @@ class Servers:
         return builders.probe(Outcome.REFUSED if failed else Outcome.ANSWERED, at=self._clock.now())
 
 
+@cache
+def clients() -> tuple[Any, Any]:
+    """One of each: making one takes longer than a test."""
+    return boto3.client("dynamodb"), boto3.client("s3")
+
+
 class World:
     """Version 7 in force, its model whole, all traffic on the active cluster; everything is assessed just now."""
 
     def __init__(self, patch: pytest.MonkeyPatch, table: str) -> None:
         self.moment = NOW
-        self.dynamodb, self.s3, self.name = boto3.client("dynamodb"), boto3.client("s3"), table
+        db, s3 = clients()
+        self.dynamodb, self.s3, self.name = db, s3, table
         machine = f"arn:aws:states:{SCOPE}:123456789012:stateMachine:chat-cluster-failover"
         self.settings = Settings(SCOPE, "chat", table, REGIONS_TABLE, machine, "", "", "", "")
         for bucket in (self.settings.backup_bucket(SCOPE), self.settings.config_bucket(SCOPE)):
             self._empty(bucket)
-        self.regions, self.scopes = RegionTable(REGIONS_TABLE), ClusterTable(table, SCOPE)
-        self.table, self.models = ConfigTable(table, SCOPE), ModelTable(table, SCOPE)
-        self.texts = S3ConfigBucket(self.settings.config_bucket, SCOPE)
-        self.tables, self.log = RegionalTables(table, REGIONS_TABLE, SCOPE), RestoreTable(table, SCOPE)
-        self.bucket = BackupBucket(self.settings.backup_bucket(SCOPE), SCOPE)
-        self.journal = JournalBucket(self.settings.backup_bucket(SCOPE), "chat", SCOPE)
+        self.regions, self.scopes = RegionTable(REGIONS_TABLE, db), ClusterTable(table, SCOPE, db)
+        self.table, self.models = ConfigTable(table, SCOPE, db), ModelTable(table, SCOPE, db)
+        self.texts = S3ConfigBucket(self.settings.config_bucket, SCOPE, lambda _: s3)
+        self.tables, self.log = RegionalTables(table, REGIONS_TABLE, SCOPE, db), RestoreTable(table, SCOPE, db)
+        self.bucket = BackupBucket(self.settings.backup_bucket(SCOPE), SCOPE, s3)
+        self.journal = JournalBucket(self.settings.backup_bucket(SCOPE), "chat", SCOPE, client=s3)
         self.balancer, self.executions = FakeLoadBalancer({ACTIVE: 100, STANDBY: 0}), FakeExecutions(ARN)
         self.messenger, self.metrics, self.pointer = FakeMessenger(), FakeMetrics(), FakeConfigPointer()
         self.store, self.servers, self.resumed = FakeModelStore(), Servers(self), 0

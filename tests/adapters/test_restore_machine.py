@@ -132,6 +132,7 @@ def test_a_restore_that_is_killed_is_put_back(world: World, killed_before: str) 
     assert world.restore(ARN + "-again").visited[-1] == "Restored"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("killed_before", FROZEN)
 def test_what_was_in_ruins_stays_restored_when_the_restore_is_killed(world: World, killed_before: str) -> None:
     world.back_up()
