@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.plan import FLEET
@@ -90,13 +91,7 @@ def _flips(region: SandboxRegion, name: str, objects: Mapping[str, bytes], seed:
             spoilt = {**objects, which: body[:at] + bytes([body[at] ^ 1 << chance.randrange(8)]) + body[at + 1 :]}
             flipped += 1
             try:
-                backup.open_snapshot(
-                    name,
-                    lambda key, of=spoilt: of.get(key.removeprefix(prefix)),
-                    fleet=FLEET,
-                    region=region.name,
-                    now=now,
-                )
+                backup.open_snapshot(name, partial(_read, spoilt, prefix), fleet=FLEET, region=region.name, now=now)
             except BackupRefusedError:
                 refused += 1
     return flipped, refused
@@ -162,3 +157,8 @@ def _plant(region: SandboxRegion, found: Mapping[str, Objects]) -> None:
 
 
 SCENARIO = Scenario(NAME, "backups spoilt in every way: each is refused by name, and the newest good one is taken", run)
+
+
+def _read(objects: Mapping[str, bytes], prefix: str, key: str) -> bytes | None:
+    """An object of a snapshot as it lies here."""
+    return objects.get(key.removeprefix(prefix))
