@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sandbox.fleet.load import Plan
-from sandbox.plan import CLIENTS, REQUESTS_PER_SECOND, ROOT
+from sandbox.plan import CLIENTS, FLEET, REQUESTS_PER_SECOND, ROOT
+from sandbox.region import ENTRY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,12 @@ NAME: Final = f"llm.{ZONE}"
 STACK: Final = "global-routing"
 
 
+def create_zone(cloud: Cloud) -> str:
+    """The hosted zone that the team has: its id."""
+    zone = cloud.client("route53").create_hosted_zone(Name=ZONE, CallerReference=STACK)["HostedZone"]["Id"]
+    return str(zone).rpartition("/")[2]
+
+
 class GlobalName:
     """Deployed at once. `outputs` are the stack's: the ids of its health checks."""
 
@@ -28,13 +35,13 @@ class GlobalName:
         cloud: Cloud,
         regions: Sequence[SandboxRegion],
         watcher: ControlStack | None,
+        hosted_zone_id: str,
         parameters: Mapping[str, str],
     ) -> None:
         self.cloud = cloud
-        self.url = f"http://{NAME}"
+        self.url = f"http://{NAME}:{ENTRY_PORT}"
         self.regions = [region.name for region in regions]
-        zone = cloud.client("route53").create_hosted_zone(Name=ZONE, CallerReference=STACK)["HostedZone"]["Id"]
-        self.hosted_zone_id = str(zone).rpartition("/")[2]
+        self.hosted_zone_id = hosted_zone_id
         first, second = regions
         for region in regions:
             cloud.names.lead(region.entry["LoadBalancerName"], region.door.url, region.name)
@@ -54,6 +61,7 @@ class GlobalName:
         self.checks = {first.name: self.outputs["FirstServes"], second.name: self.outputs["SecondServes"]}
         """Region -> the health check that says whether it serves."""
         self._doors = self._front_doors(regions)
+        cloud.environments.warm(f"{FLEET}-answer-condemned")  # asked for weeks before anything happens
         cloud.names.start()
 
     def serves(self, region: str) -> bool:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS, FRESH_REPORT_SECONDS = 7.0, 80.0
 CLAIM_PORT = 7999
+ENTRY_PORT = 8080
+"""Of every Region's entry: each has an address of its own, as a name that leads to several needs it."""
 PREFLIGHTS = ATTEMPTS = 3
 INFRASTRUCTURE = ROOT / "infrastructure"
 
@@ -141,6 +143,8 @@ class SandboxRegion(ControlStack):
         self.cloud.auto_scaling.on_change(self.name, self.nodes.follow)
         self.cloud.network.on_change(self._follow_the_network)
         self.door = FrontDoor(
+            address=f"127.{self._second}.0.2",
+            port=ENTRY_PORT,
             seed=self.seed,
             log=logs / f"front-door-{self.name}.log",
             invoke=function_targets.invoker(self.cloud.environments),

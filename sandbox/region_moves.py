@@ -56,3 +56,8 @@ def states_entered(stack: ControlStack, arn: str) -> list[tuple[float, str]]:
         for event in history["events"]
         if "stateEnteredEventDetails" in event
     ]
+
+
+def run(stack: ControlStack, payload: Mapping[str, object], seconds: float) -> Mapping[str, Any]:
+    """Start it, and wait for its end."""
+    return wait_for_end(stack, start(stack, payload), seconds)

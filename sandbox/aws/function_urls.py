@@ -12,6 +12,7 @@ import json
 import select
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -148,13 +149,14 @@ def _handler(function: Any) -> type[BaseHTTPRequestHandler]:
         body = self.rfile.read(min(length, _MOST_BYTES))
         made = event(self.command, self.path, dict(self.headers.items()), body, self.client_address[0])
         status, headers, content = _invoke(function, made)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        with suppress(ConnectionError):  # whoever asked is gone
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
     silent: Callable[..., None] = lambda *_: None  # noqa: E731
     methods = {f"do_{method}": respond for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}

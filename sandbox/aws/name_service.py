@@ -17,6 +17,7 @@ import random
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
@@ -234,11 +235,12 @@ class NameService:
             for act in due:
                 act()
         asked: list[Future[None]] = []
-        for check in watched(self._configs):
+        checks = watched(self._configs)
+        for place, check in enumerate(checks):
             config = self._configs[check]
             interval = float(config["RequestInterval"])
-            for number in range(CHECKERS):
-                first = now + interval * number / CHECKERS
+            for number in range(CHECKERS):  # each has its own moment in the interval
+                first = now + interval * (number + place / len(checks)) / CHECKERS
                 if now >= self._due.setdefault((check, number), first):
                     self._due[check, number] += interval
                     asked.append(self._pool.submit(self._ask, check, number, config))
@@ -323,10 +325,11 @@ def _handler(names: NameService) -> type[BaseHTTPRequestHandler]:
             {"address": found.address, "port": found.port, "ttl": found.ttl, "region": found.region,
              "seconds": found.seconds}
         ).encode()  # fmt: skip
-        self.send_response(404 if found is None else 200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(ConnectionError):  # whoever asked is gone
+            self.send_response(404 if found is None else 200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
     silent: Callable[..., None] = lambda *_: None  # noqa: E731
     return type("NameServer", (BaseHTTPRequestHandler,), {"do_GET": respond, "log_message": silent})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.aws.name_service import StatusChange
 from sandbox.edge import Departure, first_end
 from sandbox.figures import Outage
-from sandbox.scenarios import region_failover, region_gray, switchover
+from sandbox.scenarios import region_failover, region_gray, region_return, switchover
 from standfast.region_ports import Condemnation
 from tests.region_builders import EAST, WATCHER, WEST
 
@@ -90,4 +90,16 @@ def test_a_switchover_wants_thousands_of_requests_none_of_them_failed_and_everyb
     ]
     assert switchover.problems(good | {"weights": {EAST: 26, WEST: 229}}, EAST, WEST) == [
         "the records say {'us-east-1': 26, 'us-west-2': 229}"
+    ]
+
+
+def test_a_return_is_refused_at_once_and_brings_everybody_home_later() -> None:
+    good = {"failed_requests": 0, "refused_before_hold_down": True, "returned": True, "away_before": True,
+            "not_home_after": 0, "condemned_after": False, "weights": {EAST: 255, WEST: 0}}  # fmt: skip
+    assert region_return.problems(good, EAST, WEST) == []
+    bad = good | {"refused_before_hold_down": False, "not_home_after": 3, "condemned_after": True}
+    assert region_return.problems(bad, EAST, WEST) == [
+        "not_home_after: 3, 0 is wanted",
+        "refused_before_hold_down did not hold",
+        "us-east-1 is condemned still",
     ]

@@ -39,11 +39,11 @@ def getaddrinfo(host: Any, port: Any, *arguments: Any, **named: Any) -> Any:
     """`socket.getaddrinfo`, which knows the names of the sandbox: they end in `.test`."""
     name = host.decode() if isinstance(host, bytes) else host
     found = _ask(name) if isinstance(name, str) and name.endswith(".test") else None
-    return _getaddrinfo(*(found or (host, port)), *arguments, **named)
+    return _getaddrinfo(found or host, port, *arguments, **named)
 
 
-def _ask(name: str) -> tuple[str, int] | None:
-    """Address and port of a name, None where nobody knows it. HTTP by hand, to load no more than a socket."""
+def _ask(name: str) -> str | None:
+    """The address of a name, None where nobody knows it. HTTP by hand, to load no more than a socket."""
     query = urllib.parse.urlencode({"name": name, "region": REGION})
     try:
         with open(NAMES) as file:  # noqa: PTH123 - pathlib would be loaded for this alone
@@ -51,8 +51,7 @@ def _ask(name: str) -> tuple[str, int] | None:
         with socket.create_connection((server, int(port)), ANSWER_SECONDS) as asked:
             asked.sendall(f"GET /resolve?{query} HTTP/1.0\r\n\r\n".encode())
             answer = b"".join(iter(lambda: asked.recv(65536), b""))
-        found = json.loads(answer.partition(b"\r\n\r\n")[2])
-        return str(found["address"]), int(found["port"])
+        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["address"])
     except (OSError, ValueError, KeyError):
         return None
 
