@@ -60,7 +60,7 @@ async def _asked(url: str, name: str) -> list[Golden]:
 
 
 def register(region: SandboxRegion, name: str, model: Model) -> None:
-    """Upload a version, register it and have it verified in its Region."""
+    """Upload a version with its golden answers, register it and have it verified in its Region."""
     where = prefix(name, model.version)
     recorded = [asdict(each) for each in golden_answers(model)]
     files = {
