@@ -37,6 +37,8 @@ class ReplicaPhase(StrEnum):
     """It is taken out of traffic and changed: it may have either version, and no answer of it is judged."""
     BACK = "back"
     """It was verified on the new version, and has traffic again, or is about to."""
+    LEFT = "left"
+    """It could not be put back: it stays out of traffic, and a person is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class ModelUpdate:
     """A change of a cluster's model version that is under way. Touched replicas are by replica id.
 
     `rollout_id` is the name of the execution that began it. `reverting`: why what was touched goes back to the live
-    version; empty while the update goes forward.
+    version; empty while the update goes forward. `attempts`: executions that were to put it back so far.
     """
 
     rollout_id: str
@@ -60,6 +62,7 @@ class ModelUpdate:
     started_at: float
     replicas: Mapping[str, ReplicaChange] = field(default_factory=dict)
     reverting: str = ""
+    attempts: int = 0
 
     def with_replica(self, replica_id: str, phase: ReplicaPhase, url: str) -> ModelUpdate:
         """With one replica that far."""
@@ -69,10 +72,19 @@ class ModelUpdate:
         """With one replica that is as it was before the update, or is gone."""
         return replace(self, replicas={name: each for name, each in self.replicas.items() if name != replica_id})
 
+    def in_phase(self, phase: ReplicaPhase) -> list[str]:
+        """The replicas that are that far, by name."""
+        return sorted(name for name, each in self.replicas.items() if each.phase is phase)
+
     def reverted(self, reason: str) -> ModelUpdate:
-        """From now on all that was touched goes back: it may have either version until it is verified."""
+        """From now on all that was touched goes back: it may have either version until it is verified.
+
+        Said again, by another execution that is to do it: one attempt more.
+        """
+        if self.reverting:
+            return replace(self, attempts=self.attempts + 1)
         replicas = {name: replace(each, phase=ReplicaPhase.OUT) for name, each in self.replicas.items()}
-        return replace(self, reverting=self.reverting or reason, replicas=replicas)
+        return replace(self, reverting=reason, replicas=replicas, attempts=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,11 @@ class ServedModel:
     live: ModelVersion
     instead_of: ModelVersion
     update: ModelUpdate | None = None
+
+    @property
+    def wanted(self) -> ModelVersion:
+        """What a touched replica is to become: the new version, or on the way back the live one."""
+        return self.live if self.update is None or self.update.reverting else self.update.to
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def _served_from_item(item: Mapping[str, Any]) -> ServedModel:
                 for name, each in update["replicas"].items()
             },
             reverting=update["reverting"],
+            attempts=update["attempts"],
         ),
     )
 
