@@ -1,4 +1,4 @@
-"""ChooseReplica: the next replica of the update, once it can be spared; written down before it is touched."""
+"""ChooseReplica: the next replica of the update, once it can be spared; written down, then out of the target group."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         check_still_runs(bootstrap.region_table().glance_at_brake(), step.scope_id, step.cluster_id)
     config, name = view.applied.config, step.cluster_id
     cluster = config.region(step.scope_id).cluster(name)
-    states = replica_targets().states(cluster.target_group_arn)
+    targets = replica_targets()
+    states = targets.states(cluster.target_group_arn)
     urls = {each.replica_id: each.url for each in view.replicas.get(name, ())}
     healthy = frozenset(replica for replica, state in states.items() if state == "healthy")
     has_traffic = view.scope.desired.weights.get(name, 0) > 0
@@ -51,13 +52,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if found.action is NextAction.WAIT and not may_wait:
         raise NoHeadroomError(f"{found.reason}, for {config.rollouts.patience_seconds} s")
     if found.action is NextAction.REPLICA:
-        note(
-            step,
-            lambda known: known.with_replica(found.replica_id, ReplicaPhase.OUT, found.url),
-            found.reason,
-            table,
-            now,
-        )
+        replica, url = found.replica_id, found.url
+        note(step, lambda known: known.with_replica(replica, ReplicaPhase.OUT, url), found.reason, table, now)
+        targets.take_out(cluster.target_group_arn, replica)
     answer = NextAnswer(
         action=found.action,
         reason=found.reason,

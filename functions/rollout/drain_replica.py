@@ -1,4 +1,4 @@
-"""DrainReplica: out of the target group, and a look at what the engine still holds."""
+"""DrainReplica: what does the engine of a replica that is out of the target group still hold?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, rollout
-from standfast.bootstrap_rollouts import replica_targets
 from standfast.fleet import parse_input
 from standfast.rollout_keeping import ours
 from standfast.rollout_steps import DrainedAnswer, ReplicaStep
@@ -24,7 +23,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view, clock = bootstrap.cluster_table().view(), bootstrap.clock()
     ours(view.scope, step)
     config, replica = view.applied.config, step.next.replica_id
-    replica_targets().take_out(config.region(step.scope_id).cluster(step.cluster_id).target_group_arn, replica)
     known = step.drain if step.drain is not None and step.drain.began_at >= step.next.at else None
     began_at = known.began_at if known else clock.now()
     deadline = began_at + config.rollouts.drain_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap
@@ -16,6 +17,10 @@ from standfast.rollout_steps import LoadingAnswer, ReplicaStep
 
 if TYPE_CHECKING:
     from standfast.model_versions import ServedModel
+    from standfast.recovery_ports import Progress
+
+LOOK_SECONDS = 8.0
+EVERY_SECONDS = 1.0
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -32,12 +37,22 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             load=load.name, command_id=command_id, ended=False, said="it was sent", began_at=now, at=now
         )
         return answer.model_dump(mode="json")
-    progress = model_loads().progress(known.command_id)
+    progress = asyncio.run(_looked(known.command_id))
+    now = bootstrap.clock().now()
     if progress.failed:
         raise NotServingError(f"{load.instance_id} did not load the version: {progress.said}")
     if not progress.ended and now - known.began_at > view.applied.config.rollouts.load_seconds:
         raise NotServingError(f"{load.instance_id} has not loaded the version for {now - known.began_at:.0f} s")
     return known.model_copy(update={"ended": progress.ended, "said": progress.said, "at": now}).model_dump(mode="json")
+
+
+async def _looked(command_id: str) -> Progress:
+    """How far it is at its end, or after LOOK_SECONDS: an execution has room for so many states only."""
+    clock = bootstrap.clock()
+    until = clock.now() + LOOK_SECONDS
+    while not (found := model_loads().progress(command_id)).ended and clock.now() < until:
+        await clock.sleep(EVERY_SECONDS)
+    return found
 
 
 def _load(step: ReplicaStep, served: ServedModel) -> ModelLoad:
