@@ -151,8 +151,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     **{
         (name, "TurnBack"): (
             WITH_DAMAGE | {"NoHeadroomError", "NotServingError"},
-            ("The update is written down as going back, so that FinishRollout answers that nothing succeeded, and the "
-            "execution fails (test_rolling_machine)."),
+            (
+                "It is written down that the update goes back: FinishRollout answers that nothing succeeded, and the "
+                "execution fails (test_rolling_machine)."
+            ),
         )
         for name in (
             "ChooseReplica",

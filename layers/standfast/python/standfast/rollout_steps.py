@@ -163,6 +163,6 @@ class BrokenStep(RollingPlan):
 
         Raises NotConvergedError when nothing was chosen since the update was turned back: that would go on for ever.
         """
-        if self.turned is not None and (self.next is None or self.next.at <= self.turned.at):
+        if self.turned is not None and (self.next is None or self.next.at < self.turned.at):
             raise NotConvergedError(f"the update of {self.cluster_id} cannot be put back: {why}")
         return self.next.replica_id if self.next is not None and self.next.reverting else None
