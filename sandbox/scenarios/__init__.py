@@ -48,6 +48,7 @@ from sandbox.scenarios import (
     replicate_model,
     restart_fragile,
     resume_requests,
+    rolling_update,
     split_brain,
     standby_also_down,
     watcher_dies,
@@ -89,6 +90,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replica_corrupt,
         region_unreachable,
         resume_requests,
+        rolling_update,
     )
 }
 TOUR: Final = "tour"
