@@ -60,10 +60,8 @@ async def _asked(url: str, name: str) -> list[Golden]:
     return list(golden.agreed(asked, canary.prompt, canary.logprob_tolerance))
 
 
-def register(
-    region: SandboxRegion, name: str, model: Model, *, body: bytes | None = None, answers: bool = True
-) -> None:
-    """Upload a version, register it and have it verified in its Region. `body`: other bytes than the model's own."""
+def register(region: SandboxRegion, name: str, model: Model) -> None:
+    """Upload a version with its golden answers, register it and have it verified in its Region."""
     where = prefix(name, model.version)
     recorded = [asdict(each) for each in golden_answers(model)]
     files = {
