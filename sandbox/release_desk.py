@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
     from sandbox.fleet.models import Model
     from sandbox.region import SandboxRegion
-    from sandbox.scenario import Stage
     from standfast.golden import Golden
 
 UPDATE_SECONDS: Final = 600.0
 
 
-def model_of(stage: Stage, seed: int) -> Model:
+def model_of(seed: int) -> Model:
     """The model of a seed, which is a version."""
     return tiny_model(seed, ROOT / "build" / "models")
 

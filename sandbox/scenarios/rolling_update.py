@@ -30,7 +30,7 @@ def run(stage: Stage) -> Report:
     from sandbox.fleet.load import Plan
 
     region, name = stage.region, stage.region.model.version
-    old, new = region.model, release_desk.model_of(stage, region.model.seed + 100)
+    old, new = region.model, release_desk.model_of(region.model.seed + 100)
     stage.say(f"{old.version} and {new.version} are registered")
     for model in (old, new):
         release_desk.register(region, name, model)
