@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
+    bad_release_wont_start,
     busy_not_dead,
     cascade,
     cluster_failover,
@@ -49,6 +50,7 @@ from sandbox.scenarios import (
     restart_fragile,
     resume_requests,
     rolling_update,
+    rollout_crash,
     split_brain,
     standby_also_down,
     watcher_dies,
@@ -91,6 +93,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         region_unreachable,
         resume_requests,
         rolling_update,
+        bad_release_wont_start,
+        rollout_crash,
     )
 }
 TOUR: Final = "tour"
