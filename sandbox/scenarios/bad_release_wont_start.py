@@ -1,4 +1,4 @@
-"""`bad-release-wont-start`: a version that is whole and that no engine can load. The first replica tells, and goes back.
+"""`bad-release-wont-start`: a version that is whole and that no engine can load. One replica tells, and goes back.
 
 The file is the manifest's to the byte, so that only the engine itself can say it: it ends at each start. It has traffic
 at no moment, so no request is hurt.
