@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
     from sandbox.fleet.models import Model
     from sandbox.region import SandboxRegion
+    from sandbox.scenario import Stage
     from standfast.golden import Golden
+    from standfast.health import EndpointProbe
 
+RATE: Final = 24.0
+CLIENTS: Final = 12
 UPDATE_SECONDS: Final = 600.0
+TRIES: Final = 10
+ROLLOUTS: Final = {"replica_bake_seconds": 10, "load_seconds": 60, "drain_seconds": 30}
 
 
 def model_of(seed: int) -> Model:
@@ -49,22 +55,34 @@ def golden_answers(model: Model) -> list[Golden]:
 
 
 async def _asked(url: str, name: str) -> list[Golden]:
-    canary, prober = Canary(), HttpProber("llama.cpp")
-    asked = {
-        "here": {
-            nonce: [await prober.ask(url, name, canary, nonce=nonce) for _ in range(golden.ASKED_EACH)]
-            for nonce in golden.NONCES
-        }
-    }
+    """A machine that is busy answers late: whatever failed is asked again, a few times."""
+    canary, prober = Canary(first_token_seconds=2.0, deadline_seconds=2.0), HttpProber("llama.cpp")
+
+    async def probe(nonce: str) -> EndpointProbe:
+        for _ in range(TRIES):
+            found = await prober.ask(url, name, canary, nonce=nonce)
+            if found.passed:
+                break
+        return found
+
+    asked = {"here": {nonce: [await probe(nonce) for _ in range(golden.ASKED_EACH)] for nonce in golden.NONCES}}
     return list(golden.agreed(asked, canary.prompt, canary.logprob_tolerance))
 
 
-def register(region: SandboxRegion, name: str, model: Model) -> None:
-    """Upload a version with its golden answers, register it and have it verified in its Region."""
+def unloadable(model: Model) -> bytes:
+    """The model as a file that is whole and that no engine knows: of an architecture that there is not."""
+    return model.path.read_bytes().replace(b"llama", b"lluma")
+
+
+def register(region: SandboxRegion, name: str, model: Model, *, body: bytes | None = None) -> None:
+    """Upload a version with its golden answers, register it and have it verified in its Region.
+
+    `body`: other bytes than the model's, of which nobody knows what they answer.
+    """
     where = prefix(name, model.version)
-    recorded = [asdict(each) for each in golden_answers(model)]
+    recorded = [] if body is not None else [asdict(each) for each in golden_answers(model)]
     files = {
-        "tiny.gguf": model.path.read_bytes(),
+        "tiny.gguf": model.path.read_bytes() if body is None else body,
         "standfast.json": json.dumps({"engine": "llama.cpp", "golden": recorded}).encode(),
     }
     model_desk.upload(region, where, files)
@@ -76,6 +94,21 @@ def register(region: SandboxRegion, name: str, model: Model) -> None:
         execution = model_desk.run(region, machine, payload)
         if execution["status"] != "SUCCEEDED":
             raise SandboxError(f"{machine} of {model.version}: {execution['status']}: {execution.get('cause')}")
+
+
+def apply_version(stage: Stage, **rollouts: int) -> None:
+    """Have the FleetConfig name the version that serves, record what it answers, and wait until all is well."""
+    region, name = stage.region, stage.region.model.version
+    served = {"name": name, "engine": "llama.cpp", "version": region.model.version}
+    stage.sandbox.apply_config(model=served, rollouts={**ROLLOUTS, **rollouts})
+    region.invoke("record-golden", {"cluster_id": region.primary, "reason": "the version that serves is well"})
+    region.wait_until_ready()
+
+
+def faults_in(region: SandboxRegion, figures: Mapping[str, Any], *zero: str) -> list[str]:
+    """Figures that must be zero and are not, and what a role was denied."""
+    found = [f"{key}: {figures[key]}, 0 is wanted" for key in zero if figures[key]]
+    return [*found, *(f"denied: {each.role} lacks {each.action} on {each.resource}" for each in region.cloud.denials())]
 
 
 def start(region: SandboxRegion, cluster_id: str, version: str) -> str:

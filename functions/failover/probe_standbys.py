@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 
 
 def handler(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:
-    """Answer a Proof for each cluster but the failed one."""
+    """Answer a Proof for each cluster but the failed one.
+
+    A replica that an update has touched proves nothing: a failover promotes no version that is still baking.
+    """
     plan = parse_input(Plan, event, "the ProbeStandbys task")
     view = bootstrap.cluster_table().view()
     config = view.applied.config
     candidates = sorted(set(config.region(plan.scope_id).clusters) - {plan.failed_cluster_id})
-    replicas = [address for name in candidates for address in view.replicas.get(name, ())]
+    touched = {
+        replica for each in view.scope.desired.models.values() if each.update for replica in each.update.replicas
+    }
+    replicas = [
+        address for name in candidates for address in view.replicas.get(name, ()) if address.replica_id not in touched
+    ]
     canaries = asyncio.run(_ask(replicas, view))
     now = bootstrap.clock().now()
     return [

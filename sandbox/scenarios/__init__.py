@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
     backup_restore,
+    bad_release_wont_start,
     busy_not_dead,
     cascade,
     cluster_failover,
@@ -55,6 +56,7 @@ from sandbox.scenarios import (
     restore_crash,
     resume_requests,
     rolling_update,
+    rollout_crash,
     split_brain,
     standby_also_down,
     watcher_dies,
@@ -103,6 +105,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         poisoned_backup,
         region_lost_restore,
         restore_crash,
+        bad_release_wont_start,
+        rollout_crash,
     )
 }
 TOUR: Final = "tour"

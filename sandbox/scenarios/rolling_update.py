@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from sandbox.scenario import Stage
 
 NAME: Final = "rolling-update"
-RATE: Final = 24.0
-CLIENTS: Final = 12
-BAKE_SECONDS: Final = 10
-ROLLOUTS: Final = {"replica_bake_seconds": BAKE_SECONDS, "load_seconds": 60, "drain_seconds": 30}
 
 
 def run(stage: Stage) -> Report:
@@ -34,14 +30,11 @@ def run(stage: Stage) -> Report:
     stage.say(f"{old.version} and {new.version} are registered")
     for model in (old, new):
         release_desk.register(region, name, model)
-    served_model = {"name": name, "engine": "llama.cpp", "version": old.version}
-    stage.sandbox.apply_config(model=served_model, rollouts=ROLLOUTS)
-    region.invoke("record-golden", {"cluster_id": region.primary, "reason": "the version that serves is well"})
-    region.wait_until_ready()
+    release_desk.apply_version(stage)
     told, began = len(region.messages()), time.time()
-    load = region.start_load(Plan(CLIENTS, RATE, stage.seed, name))
+    load = region.start_load(Plan(release_desk.CLIENTS, release_desk.RATE, stage.seed, name))
     time.sleep(3.0)
-    timeline = [Moment(0.0, "begin", f"{RATE:g} requests a second of {CLIENTS} clients")]
+    timeline = [Moment(0.0, "begin", f"{release_desk.RATE:g} requests a second of {release_desk.CLIENTS} clients")]
     faults: list[str] = []
     outs: list[float] = []
     live, seconds = old, list[float]()
@@ -79,15 +72,10 @@ def run(stage: Stage) -> Report:
     timeline += [
         Moment(round(record.sent_at - began, 3), "failed request", str(record.failure)) for record in failed[:20]
     ]
-    faults += [
-        f"{key}: {figures[key]}, 0 is wanted"
-        for key in ("failed_requests", "streams_cut", "mixed_versions_left", "pages")
-        if figures[key]
-    ]
+    faults += release_desk.faults_in(region, figures, "failed_requests", "streams_cut", "mixed_versions_left", "pages")
     served = region.view().scope.desired.models.get(region.primary)
     if (served.live.version if served else old.version) != live.version:
         faults.append(f"the pointer says {served}, {live.version} serves")
-    faults += [f"denied: {each.role} lacks {each.action} on {each.resource}" for each in region.cloud.denials()]
     return Report(NAME, region.name, figures, sorted(timeline, key=lambda each: each.at), faults, stage.runs)
 
 
