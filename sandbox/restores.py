@@ -49,7 +49,7 @@ def tables(region: SandboxRegion) -> RegionalTables:
 def known(region: SandboxRegion) -> ControlState:
     """What the tables say of the Region."""
     found = tables(region)
-    return found.understood(found.scan())
+    return found.understood(found.read_decisive())
 
 
 def matters(region: SandboxRegion) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class World:
         return put_back_restore.handler({"source": "aws.states", "detail": detail}, Context())
 
     def known(self) -> ControlState:
-        return self.tables.understood(self.tables.scan())
+        return self.tables.understood(self.tables.read_decisive())
 
     def matters(self) -> tuple[Any, ...]:
         """What a restore puts back, without the numbers that only grow."""

@@ -1,23 +1,33 @@
-"""ConcludeRehearsal: remove the scratch scope, publish what was measured, and tell; page when it did not succeed."""
+"""ConcludeRehearsal: remove the scratch scope, publish what was measured, and tell; page when it did not succeed.
+
+A state of `restore_rehearsal`, and invoked by EventBridge when an execution of it was stopped or timed out, which runs
+no Catch.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from standfast import backup_announcements, bootstrap, bootstrap_backup, telling
+from standfast.ended_execution import ended_in
 from standfast.fleet import parse_input
 from standfast.restore_steps import RehearsalStep
+from standfast.steps import Caught
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer whether it succeeded. May be repeated."""
-    step = parse_input(RehearsalStep, event, "the ConcludeRehearsal task")
+    ended = ended_in(event)
+    if ended is None:
+        step = parse_input(RehearsalStep, event, "the ConcludeRehearsal task")
+    else:
+        cause = f"{ended.execution_arn} ended as {ended.status}"
+        step = RehearsalStep(error=Caught(error="RehearsalEnded", cause=cause))
     region, now, log = bootstrap.settings().region, bootstrap.clock().now(), bootstrap_backup.restore_log()
     removed = sum(1 for _ in log.scratch().discard_all())
     figures = {"RestoreRehearsed": 0.0}
     if step.error is None and step.scratch is not None and step.proof is not None:
-        log.note_backup(replace(log.last_backup(), rehearsed_at=now))
+        log.note_rehearsal(now)
         figures = {
             "RestoreRehearsed": 1.0,
             "RehearsedRecoverySeconds": step.proof.recovery_seconds,

@@ -17,6 +17,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     given = parse_input(PlanRestoreInput, event, "the PlanRestore task")
     asked = parse_input(RestoreInput, given.input, "the execution's input")
     now, tables = bootstrap.clock().now(), bootstrap_backup.state_tables()
-    source = restore_planning.find(asked, bootstrap_backup.snapshots(), bootstrap_journals.state_journal(), now)
+    source = restore_planning.find(asked, bootstrap_backup.snapshots(), tables, bootstrap_journals.state_journal(), now)
     plan = restore_planning.plan(given, asked, source, tables, bootstrap_backup.backups(), now)
     return plan.model_dump(mode="json")

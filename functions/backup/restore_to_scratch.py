@@ -21,7 +21,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     newest = RestoreInput(
         by="restore-rehearsal", reason="the rehearsal", moment=datetime.fromtimestamp(now, UTC), accept_gaps=True
     )
-    source = restore_planning.find(newest, bootstrap_backup.snapshots(), bootstrap_journals.state_journal(), now)
+    source = restore_planning.find(
+        newest, bootstrap_backup.snapshots(), tables, bootstrap_journals.state_journal(), now
+    )
     items = tables.decisive(source.items)
     restoring.wanted(region, source.came_from, tables.understood(items))
     for _ in scratch.discard_all():

@@ -36,10 +36,10 @@ def run(stage: Stage) -> Report:
     fault_at = restores.ruin(region)
     region.nodes.kill(region.primary)
     say(f"a script ruins roles, weights and configuration, and every replica of {region.primary} is killed")
-    ruined = restores.tables(region).decisive(restores.tables(region).scan())
+    ruined = restores.tables(region).read_decisive()
     asked = {**restores.ASKED, "moment": restores.moment(fault_at - 1.0)}
     planned = restores.succeeded(region, "restore", {**asked, "dryRun": True})
-    unchanged = restores.tables(region).decisive(restores.tables(region).scan()) == ruined
+    unchanged = restores.tables(region).read_decisive() == ruined
     say(f"a dry run: {len(planned['changes'])} things would change")
     restored = restores.succeeded(region, "restore", asked)
     proven_at = time.time()

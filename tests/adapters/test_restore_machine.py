@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
-from standfast import backup
+from backup import conclude_rehearsal
+from standfast import backup, restore_making
 from standfast.fleet import Automation, Role
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
+from standfast.model_states import ModelState
+from standfast.state_journal import ItemKey
 from tests import builders
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
+from tests.machine_walk import Context
 from tests.restore_world import ARN, OBJECT, REGIONS_TABLE, Killed, World
 
 FROZEN = (
@@ -39,6 +43,10 @@ def world(state_table: str, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> I
     )
     yield World(monkeypatch, state_table)
     dynamodb.delete_table(TableName=REGIONS_TABLE)
+
+
+def killed(*_: object) -> None:
+    raise Killed
 
 
 def moment(at: float) -> str:
@@ -144,6 +152,95 @@ def test_what_was_in_ruins_stays_restored_when_the_restore_is_killed(world: Worl
     assert world.log.read_undo() is None
     assert world.restore(ARN + "-again").visited[-1] == "Restored"
     assert world.known().unreadable == {}
+
+
+def test_a_freeze_that_dies_in_the_midst_of_ruins_blocks_no_later_restore(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was is written down and nothing else was done: nobody can understand yet what there is to put back."""
+    before = world.matters()
+    world.back_up()
+    world.ruin()
+    with monkeypatch.context() as dies:
+        dies.setattr(restore_making, "make_scope", killed)
+        with pytest.raises(Killed):
+            world.restore()
+    assert world.log.read_undo() is not None
+    said = world.ended()["said"]
+    assert any("the configuration is left as it was found" in each for each in said)
+    assert any("roles and weights are left alone" in each for each in said)
+    assert world.log.read_undo() is None
+    assert world.restore(ARN + "-again").visited[-1] == "Restored"
+    assert world.matters() == before
+
+
+def test_what_somebody_else_wrote_since_is_not_put_back(world: World) -> None:
+    """A restore that was stopped; then a failover that moved the traffic, and ended; then its source is well again."""
+    world.back_up()
+    with pytest.raises(Killed):
+        world.restore(killed_before="ProveClusters")
+    held = world.scopes.read(SCOPE)
+    token = held.lease.token + 1
+    world.scopes.grant(SCOPE, seen=held.lease, lease=Lease(token, builders.EXECUTION, Purpose.FAILOVER, NOW))
+    moved = held.desired.next(
+        token=token,
+        reason="a failover",
+        now=NOW,
+        weights={ACTIVE: 0, STANDBY: 100},
+        roles={ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE},
+    )
+    world.scopes.write_desired(SCOPE, token=token, seen_version=held.desired.version, desired=moved)
+    world.scopes.release(SCOPE, token=token, attempts=0, not_before=0.0)
+    world.assess()
+    assert any("somebody else wrote them since (a failover)" in each for each in world.ended()["said"])
+    found = world.known().scope
+    assert found is not None
+    assert (found.desired.weights, found.desired.roles) == (moved.weights, moved.roles)
+    assert world.balancer.writes == []
+    assert world.log.read_undo() is None
+
+
+def test_a_model_that_was_found_damaged_meanwhile_is_not_called_whole_again(world: World) -> None:
+    world.back_up()
+    with pytest.raises(Killed):
+        world.restore(killed_before="ProveClusters")
+    (record,) = world.models.models()
+    world.models.write_model(record.replicating("its objects are not the manifest's", world.now()))
+    world.ended()
+    (found,) = world.models.models()
+    assert (found.state, found.reason) == (ModelState.REPLICATING, "its objects are not the manifest's")
+
+
+def test_while_a_failover_is_at_work_nothing_unreadable_is_thrown_away(world: World) -> None:
+    world.back_up()
+    world.overwrite("CONFIG", {"document": {"S": "oops"}})
+    found = world.scopes.read(SCOPE).lease
+    world.scopes.grant(SCOPE, seen=found, lease=Lease(4, builders.EXECUTION, Purpose.FAILOVER, NOW))
+    world.executions.running.add(builders.EXECUTION)
+    before = world.tables.decisive(world.tables.scan())
+    assert world.restore().error == "RestoreFailed"
+    assert world.tables.decisive(world.tables.scan()) == before
+
+
+def test_a_whole_backup_that_nobody_understands_is_passed_over_too(world: World) -> None:
+    world.back_up()
+    good = world.log.last_backup().snapshot_id
+    world.moment += 3600
+    name = backup.snapshot_id(world.now(), 1)
+    items = {ItemKey("cluster", SCOPE, "SCOPE"): {"schema": {"N": "2"}}}
+    contents: dict[str, dict[str, Any]] = {part: {} for part in backup.PARTS}
+    contents |= {"state": backup.state_content(items), "models": {"manifests": {}}, "configuration": {"texts": {}}}
+    sealed = [backup.sealed_part(part, content) for part, content in contents.items()]
+    began_at = backup.moment_of(name) or 0.0
+    made = backup.Manifest("chat", SCOPE, name, began_at, began_at + 0.5, tuple(part for part, _ in sealed))
+    for part, body in sealed:
+        world.bucket.write_once(backup.part_key(SCOPE, name, part.name), body)
+    world.bucket.write_once(backup.manifest_key(SCOPE, name), made.seal())
+    world.moment += 10
+    world.restore(dryRun=True)
+    assert world.answer["snapshot_id"] == good
+    (refused,) = world.answer["refused"]
+    assert "holds what cannot be understood" in refused["reason"]
 
 
 def test_a_service_that_does_not_answer_afterwards_puts_back_what_was(world: World) -> None:
@@ -326,6 +423,17 @@ def test_a_rehearsal_that_fails_is_paged_and_counts_for_nothing(world: World) ->
     assert subject == "us-east-1: the rehearsal of a restore failed"
     assert "1 missing (model.safetensors)" in text
     assert list(world.log.scratch().contents()) == []
+
+
+def test_a_rehearsal_that_was_stopped_leaves_nothing_behind_and_is_paged(world: World) -> None:
+    world.back_up()
+    world.log.scratch().fill(world.tables.decisive(world.tables.scan()))
+    detail = {"executionArn": "arn:aws:states:us-east-1:123456789012:execution:chat:one", "status": "TIMED_OUT"}
+    answer = conclude_rehearsal.handler({"source": "aws.states", "detail": detail}, Context())
+    assert (answer["succeeded"], answer["removed"]) == (False, 3)
+    ((_, text),) = world.messenger.pages
+    assert "ended as TIMED_OUT" in text
+    assert world.log.last_backup().rehearsed_at == 0
 
 
 def test_a_backup_that_was_never_rehearsed_grows_old(world: World) -> None:

@@ -74,6 +74,34 @@ def test_what_was_written_down_first_stands_and_comes_back_as_it_was(log: Restor
     assert log.read_undo() == first
 
 
+def test_tokens_are_added_once_each_to_what_is_written_down(log: RestoreTable) -> None:
+    log.write_undo(undo("one"))
+    for token in (7, 7, 9):
+        log.note_token("one", token)
+    found = log.read_undo()
+    assert found is not None
+    assert found.tokens == (7, 9)
+
+
+def test_a_token_is_not_added_to_what_another_execution_wrote_down(log: RestoreTable) -> None:
+    with pytest.raises(ConflictError):
+        log.note_token("one", 7)
+    log.write_undo(undo("two"))
+    with pytest.raises(ConflictError):
+        log.note_token("one", 7)
+    assert log.read_undo() == undo("two")
+
+
+def test_a_rehearsal_is_known_whatever_backup_was_found_good_meanwhile(log: RestoreTable) -> None:
+    log.note_rehearsal(5.0)
+    assert log.last_backup() == LastBackup()
+    log.note_backup(LastBackup("one", 10.0, 5.0, 0.0))
+    log.note_backup(LastBackup("two", 20.0, 5.0, 0.0))
+    log.note_rehearsal(15.0)
+    log.note_rehearsal(14.0)
+    assert log.last_backup() == LastBackup("two", 20.0, 5.0, 15.0)
+
+
 def test_only_its_own_execution_drops_it(log: RestoreTable) -> None:
     log.write_undo(undo("one"))
     log.drop_undo("two")

@@ -48,6 +48,7 @@ PROBING = {
 
 COMES_ONCE = {
     "BeginRecoveriesFunction",
+    "ConcludeRehearsalFunction",
     "HandleAlarmFunction",
     "HandlePlannedEventFunction",
     "PutBackRestoreFunction",
@@ -131,6 +132,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "CheckpointFunction",
         "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
+        "ConcludeRehearsalFunction",
         "DiscoverReplicasFunction",
         "FindConfigDriftFunction",
         "HandleAlarmFunction",

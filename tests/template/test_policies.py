@@ -231,21 +231,21 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
 }
 STATE_TABLES_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionalTables: both tables, item by item.
-    "backup.freeze_automation": {"scan", "understood", "decisive", "discard"},
-    "backup.plan_restore": {"scan", "understood", "decisive"},
+    "backup.freeze_automation": {"read_decisive", "understood", "decisive", "discard"},
+    "backup.plan_restore": {"read_decisive", "understood", "decisive"},
     "backup.prove_scratch": {"understood"},
     "backup.put_back_restore": {"understood"},
     "backup.restore_to_scratch": {"understood", "decisive"},
-    "backup.take_snapshot": {"scan", "understood", "decisive"},
+    "backup.take_snapshot": {"scan", "read_decisive", "understood", "decisive"},
     "backup.verify_snapshot": {"understood"},
 }
 RESTORE_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RestoreTable, which is the state table too.
     "backup.commit_restore": {"read_undo", "drop_undo"},
-    "backup.conclude_rehearsal": {"last_backup", "note_backup", "scratch"},
-    "backup.freeze_automation": {"read_undo", "write_undo"},
+    "backup.conclude_rehearsal": {"note_rehearsal", "scratch"},
+    "backup.freeze_automation": {"note_token", "read_undo", "write_undo"},
     "backup.prove_scratch": {"scratch"},
-    "backup.put_back_restore": {"read_undo", "drop_undo"},
+    "backup.put_back_restore": {"note_token", "read_undo", "drop_undo"},
     "backup.restore_to_scratch": {"scratch"},
     "backup.verify_snapshot": {"last_backup", "note_backup"},
 }

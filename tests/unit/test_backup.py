@@ -26,7 +26,8 @@ ITEMS: Mapping[ItemKey, Mapping[str, object]] = {
 def written(began_at: float = NOW, sequence: int = 1, *, fleet: str = FLEET, region: str = SCOPE) -> dict[str, bytes]:
     """The objects of a small snapshot, by key."""
     name = backup.snapshot_id(began_at, sequence)
-    contents = {part: {"said": part} for part in backup.PARTS} | {"state": backup.state_content(ITEMS)}
+    contents: dict[str, Mapping[str, object]] = {part: {"said": part} for part in backup.PARTS}
+    contents |= {"state": backup.state_content(ITEMS), "models": {"manifests": {}}, "configuration": {"texts": {}}}
     sealed = [backup.sealed_part(part, content) for part, content in contents.items()]
     made = Manifest(fleet, region, name, began_at, began_at + 0.4, tuple(part for part, _ in sealed))
     objects = {backup.part_key(region, name, part.name): body for part, body in sealed}

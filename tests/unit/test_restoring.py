@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast import restoring
+from standfast import putting_back, restoring
 from standfast.backup_ports import ControlState
+from standfast.capacity import Fit
 from standfast.config_adoption import Standing
 from standfast.errors import BackupRefusedError
 from standfast.failover import Proof
@@ -139,6 +140,20 @@ def test_what_failed_since_the_backup_gets_nothing() -> None:
     assert found.roles == failed.roles
 
 
+def test_traffic_does_not_leave_what_serves_for_what_is_too_small() -> None:
+    moved = decide(AT_B, AT_A, proof(ACTIVE), proof(STANDBY))
+    assert moved.action is TrafficAction.MOVE
+    assert restoring.with_headroom(moved, AT_B, AT_A, Fit(None, "nobody measured it")) == moved
+    kept = restoring.with_headroom(moved, AT_B, AT_A, Fit(0.6, "use1-b carries 60 % of it"))
+    assert (kept.action, kept.weights) == (TrafficAction.KEEP, AT_A.weights)
+    assert kept.reason == "not moved to where the backup has it, for it does not fit: use1-b carries 60 % of it"
+
+
+def test_a_smaller_cluster_that_must_take_it_all_is_said_to_be_smaller() -> None:
+    found = decide(AT_A, AT_A, proof(ACTIVE, answers=False), proof(STANDBY))
+    assert found.reason.endswith("with 2 replicas for the traffic of 4: expect queueing or shedding")
+
+
 states = st.builds(
     lambda weights, roles: builders.desired(
         dict(zip((ACTIVE, STANDBY), weights, strict=True)), dict(zip((ACTIVE, STANDBY), roles, strict=True))
@@ -179,13 +194,13 @@ def assessed(cluster_id: str, verdict: Verdict = Verdict.HEALTHY) -> dict[str, A
 
 
 def test_a_restore_that_fails_takes_the_traffic_back_while_its_source_serves() -> None:
-    found = restoring.decide_put_back(AT_A, AT_B, assessed(ACTIVE), 10.0, NOW)
+    found = putting_back.decide(AT_A, AT_B, assessed(ACTIVE), 10.0, NOW)
     assert (found.action, found.weights, found.roles) == (TrafficAction.MOVE, AT_A.weights, AT_A.roles)
 
 
 @pytest.mark.parametrize("known", [{}, assessed(ACTIVE, Verdict.UNHEALTHY), assessed(ACTIVE, Verdict.UNKNOWN)])
 def test_traffic_never_goes_back_to_what_is_not_found_to_serve(known: dict[str, Assessment]) -> None:
-    found = restoring.decide_put_back(AT_A, AT_B, known, 10.0, NOW)
+    found = putting_back.decide(AT_A, AT_B, known, 10.0, NOW)
     assert (found.action, found.weights) == (TrafficAction.KEEP, AT_B.weights)
     assert found.reason == "use1-a is not found to serve, so the weights stay as they are"
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,7 +176,9 @@ def open_snapshot(name: str, read: Callable[[str], bytes | None], *, fleet: str,
         if (len(body), hashlib.sha256(body).hexdigest()) != (part.size, part.sha256):
             raise BackupRefusedError(f"{name} was tampered with: its part {part.name} is not what the manifest names")
         contents[part.name] = _content(name, part.name, body)
-    return Opened(manifest, hashlib.sha256(text).hexdigest(), contents)
+    opened = Opened(manifest, hashlib.sha256(text).hexdigest(), contents)
+    _check_whole(name, opened)
+    return opened
 
 
 def newest_good(names: Iterable[str], open_it: Callable[[str], Opened]) -> Found:
@@ -204,7 +207,7 @@ def _manifest(name: str, text: bytes) -> Manifest:
             tuple(Part(each["name"], each["size"], each["sha256"]) for each in body["parts"]),
         )
         is_as_sealed = manifest.seal() == text
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise BackupRefusedError(f"{name} was tampered with: its manifest cannot be read ({error!r})") from error
     if not is_as_sealed:
         raise BackupRefusedError(f"{name} was tampered with: its manifest does not have the SHA-256 that it names")
@@ -223,6 +226,8 @@ def _check_place(name: str, manifest: Manifest, *, fleet: str, region: str, now:
         )
     if manifest.ended_at > now + SKEW_SECONDS:
         raise BackupRefusedError(f"{name} is from the future: its cut ends {manifest.ended_at - now:.0f} s from now")
+    if not math.isfinite(manifest.ended_at):
+        raise BackupRefusedError(f"{name} is none: its cut ends at {manifest.ended_at}")
     if manifest.ended_at < manifest.began_at:
         raise BackupRefusedError(f"{name} is none: its cut ends before it begins")
     if sorted(each.name for each in manifest.parts) != sorted(PARTS):
@@ -233,11 +238,23 @@ def _content(name: str, part: str, body: bytes) -> Any:
     try:
         content = json.loads(body)
         said = (content["schema"], content["part"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BackupRefusedError(f"{name} cannot be understood: its part {part} is no JSON of ours") from error
     if said != (SCHEMA, part):
         raise BackupRefusedError(f"{name}: its part {part} says that it is {said[1]!r} of schema {said[0]!r}")
     return content
+
+
+def _check_whole(name: str, opened: Opened) -> None:
+    """What a restore reads is there: a release that wrote it otherwise must not stop the search for a good one."""
+    try:
+        items = opened.cut.items
+        kept = [opened.contents["configuration"]["texts"], opened.contents["models"]["manifests"]]
+        texts = [text for each in kept for text in each.values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BackupRefusedError(f"{name} cannot be understood: a part lacks what it is for ({error!r})") from error
+    if not all(isinstance(each, dict) for each in items.values()) or not all(isinstance(each, str) for each in texts):
+        raise BackupRefusedError(f"{name} cannot be understood: an item or a text in it is none")
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:

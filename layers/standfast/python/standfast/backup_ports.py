@@ -35,7 +35,8 @@ class Undo:
     """What was, written before a restore changes anything: whoever finds it can put it back.
 
     `switch` is the Region's own as it stood, None where nobody had set one. `items`: those that decide, as DynamoDB
-    has them. `wanted_text` is the configuration that the restore puts in force.
+    has them. `wanted_text` is the configuration that the restore puts in force. `tokens`: of the scope's lease, as it
+    was held by the restore and by whoever puts it back: roles and weights that another token wrote are somebody else's.
     """
 
     execution_arn: str
@@ -43,6 +44,7 @@ class Undo:
     switch: Switch | None
     items: Items
     wanted_text: str
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class BackupStore(Protocol):
     """The backup bucket of this Region. What was written is never changed."""
 
     def write_once(self, key: str, body: bytes) -> bool:
-        """Write an object unless there is one: False, and the one that is there is left as it is."""
+        """Write an object unless there is another: False, which is left as it is. May be repeated."""
         ...
 
     def read(self, key: str) -> bytes | None:
@@ -76,6 +78,10 @@ class StateTables(Protocol):
 
     def scan(self) -> Items:
         """Every item: those of the Region's own table strongly consistent, each at its own moment."""
+        ...
+
+    def read_decisive(self) -> Items:
+        """The items that a restore puts back, as they are now, strongly consistent, each at its own moment."""
         ...
 
     def understood(self, items: Items) -> ControlState:
@@ -105,6 +111,10 @@ class RestoreLog(Protocol):
         """Write it unless there is one; answers the one that is there then."""
         ...
 
+    def note_token(self, execution_arn: str, token: int) -> None:
+        """Add a token to what this execution wrote down. May be repeated. Raises ConflictError where that is gone."""
+        ...
+
     def drop_undo(self, execution_arn: str) -> None:
         """It was committed or put back. May be repeated; that of another execution is left alone."""
         ...
@@ -115,6 +125,10 @@ class RestoreLog(Protocol):
 
     def note_backup(self, last: LastBackup) -> None:
         """Write what is known. An older snapshot never replaces a newer one. May be repeated."""
+        ...
+
+    def note_rehearsal(self, at: float) -> None:
+        """A rehearsal succeeded, whatever is written of backups meanwhile. An older one never replaces a newer one."""
         ...
 
     def scratch(self) -> Scratch:

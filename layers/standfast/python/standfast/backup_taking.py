@@ -44,21 +44,25 @@ class Backups:
         """One that was named. Raises BackupRefusedError."""
         return backup.open_snapshot(name, self.store.read, fleet=self.fleet, region=self.region, now=now)
 
-    def newest_good(self, now: float, before: float) -> Found:
-        """The newest good one whose cut was complete by then, and what was refused on the way."""
+    def newest_good(self, now: float, before: float, check: Callable[[Opened], object]) -> Found:
+        """The newest good one whose cut was complete by then, and what was refused on the way.
+
+        `check` raises BackupRefusedError for what is whole and cannot be understood.
+        """
         early = (name for name in self.names(now) if (backup.moment_of(name) or 0.0) <= before)
 
         def opened(name: str) -> Opened:
             found = self.open(name, now)
             if found.manifest.ended_at > before:
                 raise BackupRefusedError(f"{name} was complete at {found.manifest.ended_at:.0f}, after the moment")
+            check(found)
             return found
 
         return backup.newest_good(early, opened)
 
-    def require(self, now: float, before: float) -> tuple[Opened, Found]:
+    def require(self, now: float, before: float, check: Callable[[Opened], object]) -> tuple[Opened, Found]:
         """The newest good one with what was refused. Raises BackupRefusedError where none is good."""
-        found = self.newest_good(now, before)
+        found = self.newest_good(now, before, check)
         if found.opened is None:
             said = "; ".join(each.reason for each in found.refused[:10]) or "there is none"
             raise BackupRefusedError(f"no backup of {self.region} is good: {said}")
@@ -97,18 +101,19 @@ class Taker:
         return made
 
     def _cut(self) -> tuple[Items, float, float]:
-        """All items: twice the same of those that decide, so that these are as they were at one moment."""
-        first = self.tables.scan()
+        """All items. Those that decide are read before, with all others, and after: as they were at one moment."""
+        before = self.tables.read_decisive()
         changed: list[str] = []
         for _ in range(READINGS):
             began_at = self.clock.now()
-            second = self.tables.scan()
+            items = self.tables.scan()
             ended_at = self.clock.now()
-            before, after = self.tables.decisive(first), self.tables.decisive(second)
-            changed = sorted(str(key) for key in {*before, *after} if before.get(key) != after.get(key))
+            after, within = self.tables.read_decisive(), self.tables.decisive(items)
+            names = {*before, *within, *after}
+            changed = sorted(str(key) for key in names if not before.get(key) == within.get(key) == after.get(key))
             if not changed:
-                return second, began_at, ended_at
-            first = second
+                return items, began_at, ended_at
+            before = after
         raise ConflictError(f"the tables did not hold still for one reading: {', '.join(changed)}")
 
     def _contents(self, items: Items, goal: Wanted) -> dict[str, Mapping[str, Any]]:

@@ -221,6 +221,11 @@ def is_whole(desired: Desired) -> bool:
     return desired.move is not None and list(shares(desired.weights)) == [desired.move.target]
 
 
+def settled(desired: Desired) -> Weights:
+    """The weights without a planned move that is under way: those of before it, unless all traffic is at its target."""
+    return desired.weights if desired.move is None or is_whole(desired) else desired.move.before
+
+
 def roles_after(desired: Desired, source: str, target: str) -> dict[str, Role]:
     """The roles after a planned move: its source is well, so it is the standby now."""
     roles = {**desired.roles, target: Role.ACTIVE}

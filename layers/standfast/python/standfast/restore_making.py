@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from standfast import config_adoption, config_versions, lease, restoring, traffic
+from standfast import capacity, config_adoption, config_versions, lease, restoring, traffic
 from standfast.backup_ports import Undo
 from standfast.brake import Switch, region_scope
 from standfast.config_adoption import Standing
-from standfast.errors import ConflictError, FencedError, TransientError, UnknownScopeError
+from standfast.errors import ConflictError, CorruptStateError, FencedError, TransientError, UnknownScopeError
 from standfast.fleet import Automation, FleetConfig
 from standfast.lease import Claim, Purpose
 from standfast.restoring import TrafficAction, TrafficDecision
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from standfast.config_adoption import ConfigBucket, ConfigPointer, SyncedStore
     from standfast.config_versions import ConfigVersion
     from standfast.failover import Proof
-    from standfast.model_states import ModelStates
+    from standfast.model_states import ModelRecord, ModelStates
     from standfast.ports import Executions, LoadBalancer
     from standfast.restore_planning import Kept
     from standfast.restore_steps import FrozenStep, RestorePlan
     from standfast.restoring import Wanted
     from standfast.stores import SwitchStore
+
+
+SCOPE: Final = "SCOPE"
+"""The name of the item that holds lease, roles and weights."""
 
 
 class Scopes(ScopeStore, ViewStore, Protocol):
@@ -52,24 +56,36 @@ def write_down(step: RestorePlan, goal: Wanted, items: Items, tables: StateTable
     return undo
 
 
-def make_readable(
+def make_scope(
     goal: Wanted, items: Items, present: ControlState, tables: StateTables, scopes: ScopeStore,
     balancer: LoadBalancer, now: float,
 ) -> None:  # fmt: skip
-    """What nobody can understand makes room; a scope that is gone is made anew, with the weights that the rule has."""
-    for key in present.unreadable:
-        tables.discard(key, items[key])
+    """A scope that is gone or that nobody can understand is made anew, with the weights that the rule has.
+
+    Without a scope there is no lease, so this is done before one is held; whatever else there is waits for it.
+    """
     if goal.scope is None or present.scope is not None:
         return
+    damaged = [key for key in present.unreadable if key.sk == SCOPE]
+    for key in damaged:
+        tables.discard(key, items[key])
     found = balancer.read_weights(goal.config.region(goal.region).bound_entry())
-    numbers = [number for key in present.unreadable if key.sk == "SCOPE" for number in _numbers(items[key])]
+    numbers = [number for key in damaged for number in _numbers(items[key])]
     reason = f"made anew from {goal.came_from}: what was there was gone or could not be understood"
     scopes.create(restoring.scope_anew(goal.scope, found, numbers, reason, now))
 
 
+def make_room(items: Items, present: ControlState, tables: StateTables) -> None:
+    """What else nobody can understand makes room. Under the lease. Raises ConflictError where it changed since."""
+    for key in present.unreadable:
+        if key.sk != SCOPE:
+            tables.discard(key, items[key])
+
+
 def freeze(
-    step: RestorePlan, goal: Wanted, scopes: ScopeStore, executions: Executions, switches: SwitchStore, now: float
-) -> tuple[int, bool]:
+    step: RestorePlan, goal: Wanted, scopes: ScopeStore, executions: Executions, switches: SwitchStore,
+    log: RestoreLog, now: float,
+) -> tuple[int, bool]:  # fmt: skip
     """The lease's token, and whether the Region's switch says off: a Region that is cut off from all others cannot
     write it, and is restored under its lease alone. Raises LeaseHeldError while a failover or a move is at work.
     """
@@ -77,6 +93,7 @@ def freeze(
     if goal.scope is not None:
         claim = Claim(step.execution_arn, Purpose.RESTORE)
         token = lease.take(step.region, claim, scopes, executions, now).token
+        log.note_token(step.execution_arn, token)
     switch = Switch(Automation.OFF, f"{step.execution_name} restores", "restore", now, region_scope(step.region))
     try:
         switches.write_switch(switch)
@@ -147,6 +164,11 @@ def restore_traffic(
         waited_seconds=now - step.freeze.at,
         now=now,
     )
+    answering = {each.cluster_id for each in proofs if each.answered}
+    source, target = restoring.largest(desired.weights), restoring.largest(decision.weights)
+    if source in answering and source in region.clusters and source != target:
+        fit = capacity.fit(source, target, region.clusters, view.loads, now)
+        decision = restoring.with_headroom(decision, goal.scope.desired, desired, fit)
     if decision.action is not TrafficAction.WAIT:
         write_traffic(step.region, decision, step.freeze.token, step.reason, scopes, now)
         if decision.action is TrafficAction.MOVE:
@@ -194,22 +216,42 @@ def release(region: str, token: int, scopes: ScopeStore) -> None:
 def put_back_records(before: ControlState, undo: Undo, table: SyncedStore, models: ModelStates) -> list[str]:
     """Configuration and models as they were before, where nobody else wrote since; answers what became of each.
 
-    What could not be understood before is not put back.
+    What could not be understood before is not put back. What cannot be understood now was not restored yet. Of models
+    only what the restore wrote: that one was found damaged or whole meanwhile is newer than what was before.
     """
-    said = []
-    found = table.standing()
-    if before.standing is None or before.standing.document() is None or not _fits(before.standing):
-        said.append("the configuration stays as restored: what was before could not be understood, or was not there")
-    elif found.text == undo.wanted_text and not _is(found, before.standing):
-        config = FleetConfig.parse(json.loads(before.standing.text))
-        table.write_standing(config, seen_revision=found.revision, synced=before.standing.synced)
-        said.append("the configuration is as it was")
+    said = [_put_back_config(before.standing, undo, table)]
     for record in before.models:
-        here = models.read_model(record.model, record.version)
-        if here is not None and here.state is not record.state and here.updated_at >= undo.at:
+        here = _readable(models, record)
+        if here is not None and here.state is not record.state and _restored(here, undo.at):
             models.write_model(replace(record, revision=here.revision))
             said.append(f"{record.model} is {record.state} again")
-    return said
+    return [each for each in said if each]
+
+
+def _put_back_config(before: Standing | None, undo: Undo, table: SyncedStore) -> str:
+    try:
+        found = table.standing()
+    except CorruptStateError as error:
+        return f"the configuration is left as it was found: {error}"
+    if before is None or before.document() is None or not _fits(before):
+        return "the configuration stays as it is: what was before could not be understood, or was not there"
+    if found.text != undo.wanted_text or _is(found, before):
+        return ""
+    config = FleetConfig.parse(json.loads(before.text))
+    table.write_standing(config, seen_revision=found.revision, synced=before.synced)
+    return "the configuration is as it was"
+
+
+def _restored(record: ModelRecord, since: float) -> bool:
+    """Whether this is as a restore wrote it, then or later."""
+    return record.reason.startswith(restoring.RESTORED) and record.updated_at >= since
+
+
+def _readable(models: ModelStates, record: ModelRecord) -> ModelRecord | None:
+    try:
+        return models.read_model(record.model, record.version)
+    except CorruptStateError:
+        return None
 
 
 def _is(found: Standing, goal: Standing) -> bool:

@@ -48,8 +48,13 @@ class Kept:
     manifests: Mapping[str, str]
 
 
-def find(asked: RestoreInput, backups: Backups, journal: StateJournal, now: float) -> Source:
+def find(asked: RestoreInput, backups: Backups, tables: StateTables, journal: StateJournal, now: float) -> Source:
     """The backup that was asked for. Raises BackupRefusedError, InvalidInputError."""
+
+    def understand(opened: Opened) -> None:
+        name = f"backup {opened.manifest.snapshot_id}"
+        restoring.wanted(backups.region, name, tables.understood(opened.cut.items))
+
     moment = asked.moment.timestamp() if asked.moment else None
     if moment is not None and moment > now:
         raise InvalidInputError("moment: is in the future; give one that is past")
@@ -58,7 +63,7 @@ def find(asked: RestoreInput, backups: Backups, journal: StateJournal, now: floa
         if moment is not None and moment < opened.manifest.ended_at:
             raise InvalidInputError("moment: is before the snapshot that snapshot_id names; name an older one, or none")
     else:
-        opened, found = backups.require(now, now if moment is None else moment)
+        opened, found = backups.require(now, now if moment is None else moment, understand)
     cut, name = opened.cut, opened.manifest.snapshot_id
     known = found or Found(opened, ())
     if moment is None:
@@ -78,7 +83,7 @@ def plan(
     """What the restore would do. What is to be put back is written down in the bucket, once for the execution."""
     region = source.opened.manifest.region
     goal = restoring.wanted(region, source.came_from, tables.understood(source.items))
-    present = tables.understood(tables.scan())
+    present = tables.understood(tables.read_decisive())
     lines = restoring.changes(goal, present)
     body = _canonical(
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from standfast import config_adoption, lease, restore_making, restoring, traffic
+from standfast import config_adoption, lease, putting_back, restore_making, traffic
 from standfast.errors import CorruptStateError, LeaseHeldError, UnknownScopeError
 from standfast.lease import Claim, Purpose
 from standfast.restoring import TrafficAction
@@ -41,37 +41,49 @@ class Undoer:
         """
         before = self.tables.understood(undo.items)
         said = restore_making.put_back_records(before, undo, self.table, self.models)
-        if self.table.standing().synced is not None:
+        if self._is_synced():
             config_adoption.point(self.table, self.pointer)
-        said.append(self._put_back_scope(before.scope, claimant, now))
+        said.append(self._put_back_scope(before.scope, undo, claimant, now))
         restore_making.thaw(self.region, undo, self.switches, "a restore was put back", now)
         self.log.drop_undo(undo.execution_arn)
         return said
 
-    def _put_back_scope(self, before: ScopeRecord | None, claimant: str, now: float) -> str:
+    def _put_back_scope(self, before: ScopeRecord | None, undo: Undo, claimant: str, now: float) -> str:
         try:
             token = lease.take(self.region, Claim(claimant, Purpose.RESTORE), self.scopes, self.executions, now).token
-        except (LeaseHeldError, UnknownScopeError) as error:
+        except (CorruptStateError, LeaseHeldError, UnknownScopeError) as error:
             return f"roles and weights are left alone: {error}"
         try:
+            stands = self.scopes.read(self.region).desired
+            if before is None:
+                return "roles and weights stay as restored: what was before could not be understood, or was not there"
+            if stands.version == before.desired.version:
+                return "roles and weights are as they were"
+            if stands.token not in undo.tokens:
+                return f"roles and weights are left alone: somebody else wrote them since ({stands.reason})"
+            self.log.note_token(undo.execution_arn, token)  # for whoever repeats this: it is not somebody else's
             return self._traffic(before, token, now)
         finally:
             restore_making.release(self.region, token, self.scopes)
 
-    def _traffic(self, before: ScopeRecord | None, token: int, now: float) -> str:
-        if before is None:
-            return "roles and weights stay as restored: what was before could not be understood, or was not there"
+    def _traffic(self, before: ScopeRecord, token: int, now: float) -> str:
         view = self._view()
         if view is None:
             return "roles and weights stay as they are: nothing can be judged without a configuration"
         config = view.applied.config
-        decision = restoring.decide_put_back(
+        decision = putting_back.decide(
             before.desired, view.scope.desired, view.assessments, config.detection.fresh_seconds, now
         )
         restore_making.write_traffic(self.region, decision, token, "a restore is put back", self.scopes, now)
         if decision.action is TrafficAction.MOVE:
             traffic.apply_desired(self.region, config.region(self.region).bound_entry(), self.scopes, self.balancer)
         return f"traffic: {decision.reason}"
+
+    def _is_synced(self) -> bool:
+        try:
+            return self.table.standing().synced is not None
+        except CorruptStateError:
+            return False
 
     def _view(self) -> View | None:
         try:

@@ -1,4 +1,4 @@
-"""What a restore puts back, what that changes, where the traffic goes, and what becomes of one that fails. Pure.
+"""What a restore puts back, what that changes, and where the traffic goes. Pure.
 
 Traffic is no part of what is copied: it goes only to what is proven now, whatever a backup says (law 2). A cluster
 that is quarantined now stays so: that it failed is newer than the backup.
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from standfast.backup_ports import ControlState
+    from standfast.capacity import Fit
     from standfast.config_adoption import Standing
     from standfast.failover import Proof
     from standfast.fleet import Region
-    from standfast.health import Assessment
     from standfast.model_states import ModelRecord
     from standfast.replication import Damage
     from standfast.traffic import Weights
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 LEAP: Final = 1_000_000
 """By how much a record that is made anew is ahead of the one that it is made from. Its tokens and versions were used
 on after the backup: fencing tokens never go back, and an incident's execution is named by the version."""
+RESTORED: Final = "restored from "
+"""How the reason of a model's record begins that a restore wrote."""
 PROOF_SECONDS: Final = 150.0
 """How long a restore waits for a proof: the watch is started every minute, and reads what was restored from then on."""
 
@@ -106,8 +108,9 @@ def _traffic_changes(goal: Desired, present: Desired | None) -> list[str]:
         if here is not role:
             kept = " and stays so: it failed since" if here in FAILED else f" and becomes {role}"
             lines.append(f"roles: {name} is {here or 'unknown'}{kept}")
-    if shares(present.weights) != shares(goal.weights):
-        lines.append(f"weights: {describe(present.weights)} become {describe(goal.weights)}, where that is proven")
+    weights = planned_move.settled(goal)
+    if shares(present.weights) != shares(weights):
+        lines.append(f"weights: {describe(present.weights)} become {describe(weights)}, where that is proven")
     return lines
 
 
@@ -118,7 +121,7 @@ def scope_anew(goal: ScopeRecord, found: Weights, numbers: Sequence[int], reason
     """
     ahead = max(goal.lease.token, goal.desired.version, *numbers, 0) + LEAP
     clusters = {name: weight for name, weight in found.items() if name in goal.desired.roles}
-    weights = clusters if serves(clusters) else goal.desired.weights
+    weights = clusters if serves(clusters) else planned_move.settled(goal.desired)
     roles = _roles(goal.desired, None, weights)
     return ScopeRecord(goal.scope_id, Desired(ahead, 0, weights, roles, reason, now), Lease(token=ahead))
 
@@ -130,12 +133,12 @@ def model_to_write(
     if here is not None and (here.state is record.state or damage is not None):
         return None
     if here is None:
-        made = replace(record, revision=0, reason=f"restored from {came_from}", updated_at=now)
+        made = replace(record, revision=0, reason=RESTORED + came_from, updated_at=now)
     else:
-        made = replace(here, state=record.state, live_since=record.live_since, reason=f"restored from {came_from}",
+        made = replace(here, state=record.state, live_since=record.live_since, reason=RESTORED + came_from,
                        updated_at=now)  # fmt: skip
     if damage is not None and made.state in model_states.WHOLE:
-        return made.replicating(f"restored from {came_from}, and not whole here: {damage}", now)
+        return made.replicating(f"{RESTORED}{came_from}, and not whole here: {damage}", now)
     return made
 
 
@@ -201,7 +204,8 @@ def decide_traffic(
         if proof.cluster_id in region.clusters
     }
     answers = {each.cluster_id for each in proofs if 2 * each.answered >= _replicas(region, each.cluster_id)}
-    would = {name: weight for name, weight in of_clusters(goal.weights).items() if weight and name in region.clusters}
+    wanted = of_clusters(planned_move.settled(goal))
+    would = {name: weight for name, weight in wanted.items() if weight and name in region.clusters}
     has = {name: weight for name, weight in of_clusters(present.weights).items() if weight}
     unproven = [
         f"{name}: {against.get(name, 'nobody asked it')}" for name in would if against.get(name, "") is not None
@@ -216,7 +220,7 @@ def decide_traffic(
     fit = [(each.answered, each.cluster_id) for each in proofs if against.get(each.cluster_id, "") is None]
     if fit:
         _, chosen = max(fit)
-        reason = f"{why}; what had the traffic does not answer, and {chosen} is proven"
+        reason = f"{why}; what had the traffic does not answer, and {chosen} is proven{_overload(chosen, has, region)}"
         return _decided(TrafficAction.MOVE, reason, all_to(chosen, region.clusters), goal, present)
     if waited_seconds < PROOF_SECONDS:
         return _decided(TrafficAction.WAIT, f"{why}, and nothing else is proven yet", present.weights, goal, present)
@@ -224,32 +228,42 @@ def decide_traffic(
     return _decided(TrafficAction.KEEP, reason, present.weights, goal, present)
 
 
-def decide_put_back(
-    before: Desired, present: Desired, assessments: Mapping[str, Assessment], fresh_seconds: float, now: float
-) -> TrafficDecision:
-    """Where the traffic goes when a restore fails: back, if the watch finds that what had it before serves."""
-    had = [name for name, weight in of_clusters(before.weights).items() if weight]
-    if shares(before.weights) == shares(present.weights):
-        return _decided(TrafficAction.KEEP, "no traffic had moved", present.weights, before, present)
-    silent = [name for name in had if not planned_move.serves(assessments.get(name), fresh_seconds, now)]
-    if not silent:
-        return _decided(TrafficAction.MOVE, f"{', '.join(had)} serves", before.weights, before, present)
-    reason = f"{', '.join(silent)} is not found to serve, so the weights stay as they are"
-    return TrafficDecision(TrafficAction.KEEP, reason, present.weights, present.roles)
+def with_headroom(decision: TrafficDecision, goal: Desired, present: Desired, fit: Fit) -> TrafficDecision:
+    """The same, unless traffic would leave what serves for what was measured to be too small for it (law 5)."""
+    if decision.action is not TrafficAction.MOVE or fit.is_enough:
+        return decision
+    reason = f"not moved to where the backup has it, for it does not fit: {fit.reason}"
+    return _decided(TrafficAction.KEEP, reason, present.weights, goal, present)
+
+
+def largest(weights: Weights) -> str:
+    """The cluster with the most traffic."""
+    clusters = of_clusters(weights)
+    return max(sorted(clusters), key=lambda name: clusters[name])
+
+
+def _overload(chosen: str, has: Weights, region: Region) -> str:
+    there, lost = (
+        region.clusters[chosen].replicas,
+        sum(_replicas(region, name) for name in has if name in region.clusters),
+    )
+    return f", with {there} replicas for the traffic of {lost}: expect queueing or shedding" if there < lost else ""
 
 
 def _decided(action: TrafficAction, reason: str, weights: Weights, goal: Desired, present: Desired) -> TrafficDecision:
-    return TrafficDecision(action, reason, weights, _roles(goal, present, weights))
+    """All roles stay where what failed still has traffic, for want of anything proven: a restore readmits nobody."""
+    failed = any(weight and present.roles.get(name) in FAILED for name, weight in weights.items())
+    return TrafficDecision(action, reason, weights, present.roles if failed else _roles(goal, present, weights))
 
 
 def _roles(goal: Desired, present: Desired | None, weights: Weights) -> dict[str, Role]:
     """The backup's roles, but for what failed since, and with the role *active* where the traffic is."""
     roles = {name: _role(name, goal, present) for name in goal.roles}
-    largest = max(sorted(of_clusters(weights)), key=lambda name: weights[name])
+    first = largest(weights)
     for name, role in roles.items():
-        if name != largest and role is Role.ACTIVE:
+        if name != first and role is Role.ACTIVE:
             roles[name] = Role.STANDBY
-    return {**roles, largest: Role.ACTIVE}
+    return {**roles, first: Role.ACTIVE}
 
 
 def _role(name: str, goal: Desired, present: Desired | None) -> Role:

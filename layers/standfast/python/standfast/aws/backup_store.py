@@ -39,7 +39,8 @@ class BackupBucket:
             except ClientError as error:
                 match error_code(error):
                     case "PreconditionFailed":
-                        return False
+                        # Perhaps by this very call: the answer was lost, and the SDK asked again.
+                        return self.read(key) == body
                     case "ConditionalRequestConflict":
                         raise ConflictError(f"{key} is being written by somebody else") from error
                     case _:

@@ -20,6 +20,7 @@ from standfast.aws.records import reading
 from standfast.aws.table import Table
 from standfast.backup_ports import LastBackup, Undo
 from standfast.brake import Switch
+from standfast.errors import ConflictError
 from standfast.fleet import Automation
 from standfast.state_journal import ItemKey
 from standfast.stream_records import CLUSTER
@@ -55,6 +56,7 @@ class RestoreTable(Table):
                 switch=None if switch is None else _switch(switch),
                 items={ItemKey(*key): found for key, found in json.loads(item["items"])},
                 wanted_text=item["wanted_text"],
+                tokens=tuple(int(token) for token in item["tokens"]),
             )
 
     def write_undo(self, undo: Undo) -> Undo:
@@ -65,10 +67,23 @@ class RestoreTable(Table):
             "switch": None if switch is None else {**asdict(switch), "automation": str(switch.automation)},
             "items": json.dumps([[[key.table, key.pk, key.sk], found] for key, found in undo.items.items()]),
             "wanted_text": undo.wanted_text,
+            "tokens": list(undo.tokens),
         }
         if self._put_new(self._partition, "UNDO", item):
             return undo
         return self.read_undo() or self.write_undo(undo)
+
+    def note_token(self, execution_arn: str, token: int) -> None:
+        refused = self._update(
+            self._partition,
+            "UNDO",
+            "SET #tokens = list_append(#tokens, :one)",
+            {":one": [token], ":token": token, ":arn": execution_arn},
+            condition="execution_arn = :arn AND NOT contains(#tokens, :token)",
+            names={"#tokens": "tokens"},
+        )
+        if refused is not None and (refused.get("execution_arn") != execution_arn or token not in refused["tokens"]):
+            raise ConflictError(f"what {execution_arn} wrote down before its restore is not there any more")
 
     def drop_undo(self, execution_arn: str) -> None:
         self._delete_if(self._partition, "UNDO", "execution_arn = :arn", {":arn": execution_arn})
@@ -90,6 +105,10 @@ class RestoreTable(Table):
             "attribute_not_exists(pk) OR (ended_at <= :ended AND rehearsed_at <= :rehearsed)",
             {":ended": last.ended_at, ":rehearsed": last.rehearsed_at},
         )
+
+    def note_rehearsal(self, at: float) -> None:
+        """A refusal means that a newer one is known, or that there is no backup that could have been rehearsed."""
+        self._update(self._partition, "LAST", "SET rehearsed_at = :at", {":at": at}, condition="rehearsed_at < :at")
 
     def scratch(self) -> ScratchScope:
         return ScratchScope(self._table, self._scratch, self._client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.exceptions import ClientError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from standfast.backup_ports import Items
 
+PAGE_ITEMS: Final = 25
+"""An item has 400 KB at most, and a page's answer must come within the client's time-out."""
+
 
 class RegionalTables:
     """The table of this Region, and the one that the Regions share."""
@@ -36,6 +39,27 @@ class RegionalTables:
     def scan(self) -> Items:
         # A Region that is cut off from the others reads the shared table eventually only.
         return {**self._scanned(CLUSTER, consistent=True), **self._scanned(REGIONS, consistent=False)}
+
+    def read_decisive(self) -> Items:
+        found: dict[ItemKey, Mapping[str, Any]] = {}
+        for key in (self._key("SCOPE"), self._key("CONFIG")):
+            with translated(f"GetItem {key.sk}"):
+                answer = self._client.get_item(
+                    TableName=self._names[CLUSTER],
+                    Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
+                    ConsistentRead=True,
+                )
+            if "Item" in answer:
+                found[key] = answer["Item"]
+        with translated("Query of the models"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._names[CLUSTER],
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": f"{self._region}#MODELS"}},
+            )
+            models = [item for page in pages for item in page["Items"]]
+        return found | {ItemKey(CLUSTER, item["pk"]["S"], item["sk"]["S"]): item for item in models}
 
     def understood(self, items: Items) -> ControlState:
         unreadable: dict[ItemKey, str] = {}
@@ -79,7 +103,9 @@ class RegionalTables:
 
     def _scanned(self, table: str, *, consistent: bool) -> dict[ItemKey, Mapping[str, Any]]:
         with translated(f"Scan {self._names[table]}"):
-            pages = self._client.get_paginator("scan").paginate(TableName=self._names[table], ConsistentRead=consistent)
+            pages = self._client.get_paginator("scan").paginate(
+                TableName=self._names[table], ConsistentRead=consistent, PaginationConfig={"PageSize": PAGE_ITEMS}
+            )
             return {ItemKey(table, item["pk"]["S"], item["sk"]["S"]): item for page in pages for item in page["Items"]}
 
     def _key(self, name: str) -> ItemKey:
