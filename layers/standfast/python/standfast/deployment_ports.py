@@ -41,11 +41,10 @@ class GreenGroups(Protocol):
         """
         ...
 
-    def remove(self, cluster_id: str, target_group_arn: str) -> tuple[str, ...]:
+    def remove(self, cluster_id: str) -> tuple[str, ...]:
         """Remove what was made for a cluster, and answer what is still there, a word each; empty when nothing is.
 
-        Of a group that somebody else made only the nodes go: it is set to none. May be repeated. `target_group_arn` is
-        empty where it is not known; it is found by its name.
+        Of a group that somebody else made only the nodes go: it is set to none. May be repeated.
         """
         ...
 

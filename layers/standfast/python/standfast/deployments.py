@@ -68,9 +68,12 @@ class Deployment:
     phase: Phase
     started_at: float
     target_group_arn: str = ""
-    blue_group_arn: str = ""
     undoing: str = ""
     attempts: int = 0
+
+    def provisioned(self, target_group_arn: str) -> Deployment:
+        """With its target group, once that is made."""
+        return replace(self, target_group_arn=target_group_arn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""GreenGroups on EC2 Auto Scaling and Elastic Load Balancing: a cluster like another one, by the same launch template."""
+"""GreenGroups on EC2 Auto Scaling and Elastic Load Balancing: a cluster by the launch template of another one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class GreenClusters:
         wanted = int(made["DesiredCapacity"])
         return Provisioned(target_group, there, wanted, self._refusal(made) if len(there) < wanted else "")
 
-    def remove(self, cluster_id: str, target_group_arn: str) -> tuple[str, ...]:
+    def remove(self, cluster_id: str) -> tuple[str, ...]:
         left = []
         group = self._group_of(cluster_id)
         if group is not None and self._is_ours(group):
