@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, deployment_announcements, deployments, lease, model_versions, rollout
+from standfast import bootstrap, deployment_announcements, deployments, lease, model_versions, rollout_admission
 from standfast.brake import Override, check_still_runs
 from standfast.deployment_keeping import tell, write
 from standfast.deployment_steps import BeginRequest, DeploymentInput, DeploymentPlan
@@ -48,7 +48,7 @@ def _deployment(
             raise InvalidInputError("settle: no deployment is under way")
         if override is None:
             check_still_runs(bootstrap.region_table().read_brake(), asked.scope_id, known.blue)
-        return replace(deployments.undone(known, asked.reason), attempts=known.attempts + 1)
+        return replace(known, undoing=known.undoing or asked.reason, attempts=known.attempts + 1)
     if known is not None and known.deployment_id == name:
         return known
     if known is not None:
@@ -56,7 +56,7 @@ def _deployment(
     model = view.applied.config.model
     to = ModelVersion(model_versions.live(model, view.scope.desired.models.get(asked.cluster_id)).name, asked.version)
     brake, recovery = bootstrap.region_table().read_brake(), bootstrap.recovery_table().read_recovery(asked.cluster_id)
-    rollout.check_may_begin(view, asked.cluster_id, to, brake, recovery, override)
+    rollout_admission.check_free(view, asked.cluster_id, to, brake, recovery, override)
     cluster = view.applied.config.region(asked.scope_id).cluster(asked.cluster_id)
     green = deployments.green_id(asked.cluster_id, token)
     return Deployment(name, asked.cluster_id, green, to, cluster.replicas, Phase.PROVISIONING, now)

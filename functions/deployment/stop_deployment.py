@@ -1,4 +1,4 @@
-"""StopDeployment: somebody else has the lease, or the brake was pulled. Nothing more is changed; the lease is let go."""
+"""StopDeployment: somebody else has the lease, or the brake was pulled. The lease is let go."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def completed(plan: DeploymentPlan, now: float) -> Announcement:
     """Green stands in blue's place."""
     lines = [
         f"Why: {plan.reason}",
-        f"{plan.green} stands in the place of {plan.cluster_id} and serves {plan.to}, after {now - plan.began_at:.0f} s.",
-        f"{plan.cluster_id} has no nodes any more; what Standfast made of it is removed, and what you made is left to you.",
+        f"{plan.green} stands in the place of {plan.cluster_id} serving {plan.to}, after {now - plan.began_at:.0f} s.",
+        f"{plan.cluster_id} has no nodes any more. What Standfast made of it is removed; what you made is left to you.",
         (
             f"Left to do: name {plan.green} with its target group in FleetConfig in place of {plan.cluster_id}, and "
             f"{plan.to} in its group's launch template, by which a new node begins."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BURSTS = 3
 """One after the other: the last one meets warm caches and a queue that the ones before left."""
 LATE_SHARE = 0.05
-"""Of the answers of the last burst that may be late: the 95th percentile is what the model's objective is held against."""
+"""Of the answers of the last burst that may be late: the objective is held against the 95th percentile."""
 
 
 class SmokeAction(StrEnum):
