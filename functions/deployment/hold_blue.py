@@ -9,7 +9,7 @@ from standfast.deployment_keeping import ours
 from standfast.deployment_steps import HoldAnswer, HoldStep
 from standfast.errors import NotServingError
 from standfast.fleet import parse_input
-from standfast.move_judgement import is_dead
+from standfast.planned_move import is_dead
 
 LOOK_SECONDS = 60
 """Between two looks: a green that dies is left by a failover, at once, and an execution has room for so many states."""

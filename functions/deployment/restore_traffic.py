@@ -11,7 +11,7 @@ from standfast.deployment_steps import BrokenDeployment
 from standfast.deployments import Phase
 from standfast.errors import NotConvergedError, NotServingError
 from standfast.fleet import parse_input
-from standfast.move_judgement import serves
+from standfast.planned_move import serves
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -181,13 +181,13 @@ def decide_way_back(desired: Desired, deployment: Deployment, serves: Mapping[st
         return WayBack(f"{green} has no traffic", weights, roles)
     failed = {Role.DRAINING, Role.QUARANTINED}
     homes = [blue, *sorted(active - {blue})]
-    home = next((name for name in homes if serves.get(name) and roles.get(name) not in failed), None)
-    if home is None:
+    proven = next((name for name in homes if serves.get(name) and roles.get(name) not in failed), None)
+    if proven is None:
         said = " nor ".join(homes)
         return WayBack(f"{green} has traffic, and neither {said} is proven to serve: the weights stay as they are")
     if not active:
-        roles = {**roles, home: Role.ACTIVE}
-    return WayBack(f"{home} serves, so all traffic goes there", all_to(home, weights), roles)
+        roles = {**roles, proven: Role.ACTIVE}
+    return WayBack(f"{proven} serves, so all traffic goes there", all_to(proven, weights), roles)
 
 
 @dataclass(frozen=True, slots=True)
