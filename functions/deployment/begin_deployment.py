@@ -15,7 +15,7 @@ from standfast.fleet import parse_input
 from standfast.model_versions import ModelVersion
 
 if TYPE_CHECKING:
-    from standfast.stores import View
+    from standfast.stores import IncidentStore, View
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -34,8 +34,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         following = view.scope.desired.next(token=held.token, reason=asked.reason, now=now, deployment=deployment)
         write(plan, view.scope, following, table)
     if plan.way == "forward":
-        tell(plan, deployment_announcements.begun(plan), now)
+        _tell(plan, table, now)
     return plan.model_dump(mode="json")
+
+
+def _tell(plan: DeploymentPlan, incidents: IncidentStore, now: float) -> None:
+    switches = bootstrap.region_table()
+    tell(plan, deployment_announcements.begun(plan), incidents, bootstrap.messenger(), switches, now)
 
 
 def _deployment(

@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     announcement = (
         deployment_announcements.completed(step, now) if succeeded else deployment_announcements.undone(step, why)
     )
-    tell(step, announcement, now)
+    tell(step, announcement, table, bootstrap.messenger(), bootstrap.region_table(), now)
     with suppress(FencedError):
         table.release(step.scope_id, token=step.token, attempts=record.attempts, not_before=record.not_before)
     return {"succeeded": succeeded, "text": announcement.text}

@@ -22,4 +22,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         table.release(step.scope_id, token=step.token, attempts=stands.attempts, not_before=stands.not_before)
     why = cause_in_words(step.error) if step.error else "nobody said why"
     announcement = deployment_announcements.stopped(step, why)
-    return {"told": tell(step, announcement, now), "text": announcement.text}
+    told = tell(step, announcement, table, bootstrap.messenger(), bootstrap.region_table(), now)
+    return {"told": told, "text": announcement.text}

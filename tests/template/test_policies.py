@@ -45,6 +45,20 @@ UNNARROWED: dict[str, str] = {}
 
 TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ClusterTable that it calls, itself or through standfast.lease (take: read, grant),
+    "deployment.plan_deployment": {"view"},
+    "deployment.begin_deployment": {"grant", "outcome", "read", "record", "view", "write_desired"},
+    "deployment.provision_green": {"view", "write_desired"},
+    "deployment.deploy_model": {"view"},
+    "deployment.join_fleet": {"read", "view", "write_desired", "write_replicas"},
+    "deployment.smoke_test": {"read_golden", "view"},
+    "deployment.promote_green": {"read", "write_desired"},
+    "deployment.hold_blue": {"view"},
+    "deployment.swap_pointers": {"read", "view", "write_desired"},
+    "deployment.retire_blue": {"read"},
+    "deployment.remove_green": {"read"},
+    "deployment.restore_traffic": {"read", "view", "write_desired"},
+    "deployment.finish_deployment": {"outcome", "read", "record", "release", "write_desired"},
+    "deployment.stop_deployment": {"outcome", "read", "record", "release"},
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
     # .reconcile and .overload.
     "availability.keep_ledger": {"read_config"},
@@ -124,6 +138,7 @@ CONFIG_TABLE_METHODS: dict[str, set[str]] = {
 }
 RECOVERY_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RecoveryTable, which is the state table too.
+    "deployment.begin_deployment": {"read_recovery"},
     "recovery.announce_recovery": {"read_recovery", "write_recovery"},
     "recovery.apply_remedy": {"read_recovery", "write_recovery"},
     "recovery.begin_recoveries": {"read_recovery", "write_recovery"},
@@ -160,6 +175,8 @@ LEDGER_TABLE_METHODS: dict[str, set[str]] = {
 }
 MODEL_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ModelTable, which is the state table too; .config_judging reads one, .pulling notes the
+    "deployment.plan_deployment": {"read_model"},
+    "deployment.swap_pointers": {"read_model", "write_model"},
     # plan and what came of it.
     "configuration.adopt_version": {"read_model"},
     "configuration.judge_config": {"read_model"},
@@ -183,6 +200,11 @@ JUDGE_TABLE_METHODS: dict[str, set[str]] = {
 }
 REGION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionTable.
+    "deployment.begin_deployment": {"glance_at_brake", "read_brake"},
+    "deployment.join_fleet": {"glance_at_brake"},
+    "deployment.swap_pointers": {"glance_at_brake"},
+    "deployment.finish_deployment": {"glance_at_brake"},
+    "deployment.stop_deployment": {"glance_at_brake"},
     "configuration.find_config_drift": {"glance_at_brake"},
     "configuration.plan_sync": {"read_turn", "take_turn"},
     "configuration.set_switch": {"read_brake", "write_switch"},
@@ -213,6 +235,62 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
 }
 OTHER_ACTIONS: dict[str, set[str]] = {
     # Handler -> what it asks of AWS beside the table, by the adapter that asks.
+    "deployment.plan_deployment": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "ec2:DescribeCapacityReservations",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeLaunchTemplateVersions",
+        "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:GetServiceQuota",
+    },
+    "deployment.begin_deployment": {"events:PutEvents", "sns:Publish", "states:DescribeExecution"},
+    "deployment.provision_green": {
+        "autoscaling:CreateAutoScalingGroup",
+        "autoscaling:CreateOrUpdateTags",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
+        "ec2:CreateTags",
+        "ec2:RunInstances",
+        "elasticloadbalancing:AddTags",
+        "elasticloadbalancing:CreateRule",
+        "elasticloadbalancing:CreateTargetGroup",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroupAttributes",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:ModifyTargetGroupAttributes",
+        "iam:PassRole",
+    },
+    "deployment.deploy_model": {"s3:GetObject", "s3:ListBucket", "ssm:ListCommandInvocations", "ssm:SendCommand"},
+    "deployment.join_fleet": {
+        "ec2:DescribeInstances",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:ModifyRule",
+    },
+    "deployment.swap_pointers": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
+    "deployment.restore_traffic": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
+    "deployment.retire_blue": {
+        "autoscaling:DeleteAutoScalingGroup",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:UpdateAutoScalingGroup",
+        "elasticloadbalancing:DeleteRule",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroups",
+    },
+    "deployment.remove_green": {
+        "autoscaling:DeleteAutoScalingGroup",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:UpdateAutoScalingGroup",
+        "elasticloadbalancing:DeleteRule",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroups",
+    },
+    "deployment.finish_deployment": {"events:PutEvents", "sns:Publish"},
+    "deployment.stop_deployment": {"events:PutEvents", "sns:Publish"},
     "availability.keep_ledger": {"cloudwatch:GetMetricData", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "backup.journal_state": {
         "dynamodb:DescribeStream",
@@ -360,6 +438,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "rollout.update_replica": {"s3:GetObject", "s3:ListBucket", "ssm:ListCommandInvocations", "ssm:SendCommand"},
 }
 PROBING = {
+    "deployment.smoke_test",
     "failover.check_drain",
     "failover.probe_standbys",
     "failover.verify_serving",
@@ -708,13 +787,44 @@ OF_OUR_CLUSTERS = {
 
 def test_a_command_is_sent_by_documents_of_ours_to_nodes_of_ours_only() -> None:
     senders = {name for name in FUNCTIONS for each in own_statements(name) if "ssm:SendCommand" in each["Action"]}
-    assert senders == {"ApplyRemedyFunction", "RequestNodeReportsFunction", "UpdateReplicaFunction"}
+    assert senders == {
+        "ApplyRemedyFunction",
+        "DeployModelFunction",
+        "RequestNodeReportsFunction",
+        "UpdateReplicaFunction",
+    }
     for sender, sent in (("ApplyRemedyFunction", REMEDIES), ("UpdateReplicaFunction", {"UpdateModelDocument"})):
         ours, nodes = (each for each in own_statements(sender) if "ssm:SendCommand" in each["Action"])
         resources = as_list(ours["Resource"])
         assert {str(each["Fn::Sub"]).rpartition("document/${")[2].rstrip("}") for each in resources} == sent
         assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
         assert nodes["Condition"] == {"StringLike": {"ssm:resourceTag/standfast:cluster": ["*"]}}
+
+
+def test_a_deployment_loads_a_version_on_nodes_that_it_made_itself_only() -> None:
+    ours, nodes = (each for each in own_statements("DeployModelFunction") if "ssm:SendCommand" in each["Action"])
+    assert [str(each["Fn::Sub"]).rpartition("document/")[2] for each in as_list(ours["Resource"])] == [
+        "${FleetName}-update-model"
+    ]
+    assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
+    assert nodes["Condition"] == {"StringEquals": {"ssm:resourceTag/standfast:made-for": {"Ref": "FleetName"}}}
+
+
+def test_what_a_deployment_makes_has_the_tag_by_which_alone_anything_is_removed() -> None:
+    made_for = {"standfast:made-for": {"Ref": "FleetName"}}
+    for function, actions, key in (
+        ("ProvisionGreenFunction", ("CreateAutoScalingGroup", "CreateTargetGroup", "CreateRule"), "aws:RequestTag"),
+        ("RemoveGreenFunction", ("DeleteAutoScalingGroup", "DeleteTargetGroup", "DeleteRule"), "aws:ResourceTag"),
+        ("RetireBlueFunction", ("DeleteAutoScalingGroup", "DeleteTargetGroup", "DeleteRule"), "aws:ResourceTag"),
+    ):
+        wanted = {"StringEquals": {f"{key}/{tag}": fleet for tag, fleet in made_for.items()}}
+        for action in actions:
+            found = [
+                each["Condition"]
+                for each in own_statements(function)
+                if any(named.endswith(f":{action}") for named in each["Action"])
+            ]
+            assert found == [wanted], (function, action)
 
 
 @pytest.mark.parametrize(("action", "key"), OF_OUR_CLUSTERS.items())

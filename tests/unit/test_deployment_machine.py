@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deployment import deploy_model, plan_deployment, provision_green, remove_cluster, restore_traffic
+from deployment import deploy_model, plan_deployment, provision_green, remove_green, restore_traffic, retire_blue
 from standfast import bootstrap, bootstrap_quotas, failover, traffic
 from standfast.deployment_ports import Provisioned
 from standfast.deployments import Phase, in_force
@@ -120,7 +120,7 @@ class World:
         monkeypatch.setattr(bootstrap, "model_store", lambda _region: self.store)
         settings = {"region": SCOPE, "model_bucket": lambda _self, region: f"chat-models-123456789012-{region}"}
         monkeypatch.setattr(bootstrap, "settings", type("Settings", (), settings))
-        for module in (plan_deployment, provision_green, remove_cluster):
+        for module in (plan_deployment, provision_green, remove_green, retire_blue):
             monkeypatch.setattr(module, "green_groups", lambda: self)
         monkeypatch.setattr(deploy_model, "model_loads", lambda: self)
         monkeypatch.setattr(bootstrap_quotas, "launching", lambda: self)
@@ -229,8 +229,8 @@ class World:
         return walk
 
     def reconciler(self) -> Reconciler:
-        ports = (self.table, self.region, self.table, self.table, self.balancer, self.executions, self.messenger)
-        return Reconciler(SCOPE, ports[0], *ports[1:])
+        table = self.table
+        return Reconciler(SCOPE, table, self.region, self.scopes, table, self.balancer, self.executions, self.messenger)
 
     def check_as_before(self) -> None:
         """Nothing of green is left, and whoever served serves."""

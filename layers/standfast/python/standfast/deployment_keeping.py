@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standfast import bootstrap, telling
-from standfast.errors import FencedError
+from standfast import telling
+from standfast.deployment_steps import RemovedAnswer
+from standfast.errors import FencedError, NotConvergedError
 from standfast.shifting import check_lease
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from standfast.announcements import Announcement
-    from standfast.deployment_steps import DeploymentPlan
+    from standfast.deployment_steps import DeploymentPlan, RemoveStep
     from standfast.deployments import Deployment
-    from standfast.stores import ScopeRecord, ScopeStore
+    from standfast.ports import Messenger
+    from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore
     from standfast.traffic import Desired
+
+GIVEN_UP_SECONDS = 1800.0
+"""Nodes that have not gone by then are a person's: each of them costs."""
+SETTLED_SECONDS = 30.0
+"""A step of an execution that was outrun is over by then (the time-outs of its functions)."""
 
 
 def ours(record: ScopeRecord, plan: DeploymentPlan) -> Deployment:
@@ -30,15 +39,35 @@ def write(plan: DeploymentPlan, record: ScopeRecord, following: Desired, store: 
     store.write_desired(plan.scope_id, token=plan.token, seen_version=record.desired.version, desired=following)
 
 
-def tell(plan: DeploymentPlan, announcement: Announcement, now: float) -> bool:
+def tell(
+    plan: DeploymentPlan,
+    announcement: Announcement,
+    incidents: IncidentStore,
+    messenger: Messenger,
+    switches: SwitchStore,
+    now: float,
+) -> bool:
     """Tell it once of this deployment."""
     return telling.tell(
         announcement,
         incident_id=plan.incident_id,
         scope_id=plan.scope_id,
         failed_cluster_id=plan.cluster_id,
-        incidents=bootstrap.cluster_table(),
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
+        incidents=incidents,
+        messenger=messenger,
+        switches=switches,
         now=now,
     )
+
+
+def removal(step: RemoveStep, cluster_id: str, left: Sequence[str], now: float) -> RemovedAnswer:
+    """How far the removal of a cluster is, of which `left` is still there.
+
+    Raises NotConvergedError when it will not go. Of a deployment that was outrun nothing is called gone before a last
+    step of its execution is over, which may still make something.
+    """
+    began = step.removal.began_at if step.removal else now
+    if left and now - began > GIVEN_UP_SECONDS:
+        raise NotConvergedError(f"{', '.join(left)} of {cluster_id} did not go in {now - began:.0f} s")
+    sure = step.way == "forward" or now - began >= SETTLED_SECONDS
+    return RemovedAnswer(removed=not left and sure, left=list(left), began_at=began)
