@@ -17,6 +17,10 @@ from tests.template import documents
 MOST_STATES = 3000
 
 
+class _KilledError(Exception):
+    """The execution is gone: no Catch runs."""
+
+
 @dataclass
 class Context:
     """What handlers ask of Lambda's context."""
@@ -29,7 +33,10 @@ class Context:
 
 @dataclass
 class Walk:
-    """One execution. `instead` gives some tasks another handler; `wait` is called with the seconds of each Wait."""
+    """One execution. `instead` gives some tasks another handler; `wait` is called with the seconds of each Wait.
+
+    Behind the state `stop_after` it is gone, as when it is killed; `state` is what it had then.
+    """
 
     machine: str
     execution_arn: str
@@ -39,10 +46,15 @@ class Walk:
     error: str = ""
     cause: str = ""
     item: Any = None
+    stop_after: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
 
     def run(self, given: dict[str, Any]) -> dict[str, Any]:
         """From StartAt to its end. `error` and `cause` are those of a Fail; the state as it was then is answered."""
-        return self._walk(documents.machine(self.machine), given)
+        try:
+            return self._walk(documents.machine(self.machine), given)
+        except _KilledError:
+            return self.state
 
     def _walk(self, document: documents.Document, data: dict[str, Any]) -> dict[str, Any]:
         name = document["StartAt"]
@@ -87,6 +99,7 @@ class Walk:
 
     def _task(self, name: str, state: documents.Document, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         event = self._made(state["Parameters"], data) if "Parameters" in state else data
+        self.state = data
         try:
             answer = json.loads(json.dumps(self._handler(name)(json.loads(json.dumps(event)))))
         except Exception as error:
@@ -96,6 +109,8 @@ class Walk:
                     caught = {"Error": type(error).__name__, "Cause": cause}
                     return catch["Next"], _put(data, catch["ResultPath"], caught)
             raise
+        if name == self.stop_after:
+            raise _KilledError
         return state["Next"], _put(data, state["ResultPath"], answer)
 
     def _handler(self, name: str) -> Callable[[dict[str, Any]], Any]:
@@ -119,6 +134,8 @@ class Walk:
                 found[key.removesuffix(".$")] = context.get(value, 0)
             elif key.endswith(".$"):
                 found[key.removesuffix(".$")] = _read(data, value)
+            elif isinstance(value, dict):
+                found[key] = self._made(value, data)
             else:
                 found[key] = value
         return found

@@ -47,6 +47,20 @@ UNNARROWED: dict[str, str] = {}
 
 TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ClusterTable that it calls, itself or through standfast.lease (take: read, grant),
+    "deployment.plan_deployment": {"view"},
+    "deployment.begin_deployment": {"grant", "outcome", "read", "record", "view", "write_desired"},
+    "deployment.provision_green": {"view", "write_desired"},
+    "deployment.deploy_model": {"view"},
+    "deployment.join_fleet": {"read", "view", "write_desired", "write_replicas"},
+    "deployment.smoke_test_green": {"read_golden", "view"},
+    "deployment.promote_green": {"read", "write_desired"},
+    "deployment.hold_blue": {"view"},
+    "deployment.swap_pointers": {"read", "view", "write_desired"},
+    "deployment.retire_blue": {"read"},
+    "deployment.remove_green": {"read"},
+    "deployment.leave_green": {"read", "view", "write_desired"},
+    "deployment.finish_deployment": {"outcome", "read", "record", "release", "write_desired"},
+    "deployment.stop_deployment": {"outcome", "read", "record", "release"},
     # .traffic (record_roles: read, write_desired; apply_desired: read), .telling (tell: outcome, record), .watch,
     # .reconcile and .overload.
     "availability.keep_ledger": {"read_config"},
@@ -137,6 +151,7 @@ CONFIG_TABLE_METHODS: dict[str, set[str]] = {
 }
 RECOVERY_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RecoveryTable, which is the state table too.
+    "deployment.begin_deployment": {"read_recovery"},
     "recovery.announce_recovery": {"read_recovery", "write_recovery"},
     "recovery.apply_remedy": {"read_recovery", "write_recovery"},
     "recovery.begin_recoveries": {"read_recovery", "write_recovery"},
@@ -174,6 +189,8 @@ LEDGER_TABLE_METHODS: dict[str, set[str]] = {
 MODEL_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of ModelTable, which is the state table too; .config_judging reads one, .pulling notes the
     # plan and what came of it.
+    "deployment.plan_deployment": {"read_model"},
+    "deployment.swap_pointers": {"read_model", "write_model"},
     "backup.put_back_restore": {"read_model", "write_model"},
     "backup.restore_models": {"read_model", "write_model"},
     "configuration.adopt_version": {"read_model"},
@@ -201,6 +218,11 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
     "backup.commit_restore": {"read_brake", "write_switch"},
     "backup.freeze_automation": {"read_brake", "write_switch"},
     "backup.put_back_restore": {"read_brake", "write_switch"},
+    "deployment.begin_deployment": {"glance_at_brake", "read_brake"},
+    "deployment.join_fleet": {"glance_at_brake"},
+    "deployment.swap_pointers": {"glance_at_brake"},
+    "deployment.finish_deployment": {"glance_at_brake"},
+    "deployment.stop_deployment": {"glance_at_brake"},
     "configuration.find_config_drift": {"glance_at_brake"},
     "configuration.plan_sync": {"read_turn", "take_turn"},
     "configuration.set_switch": {"read_brake", "write_switch"},
@@ -257,6 +279,62 @@ SCRATCH_METHODS: dict[str, set[str]] = {
 }
 OTHER_ACTIONS: dict[str, set[str]] = {
     # Handler -> what it asks of AWS beside the table, by the adapter that asks.
+    "deployment.plan_deployment": {
+        "autoscaling:DescribeAutoScalingGroups",
+        "ec2:DescribeCapacityReservations",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeLaunchTemplateVersions",
+        "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:GetServiceQuota",
+    },
+    "deployment.begin_deployment": {"events:PutEvents", "sns:Publish", "states:DescribeExecution"},
+    "deployment.provision_green": {
+        "autoscaling:CreateAutoScalingGroup",
+        "autoscaling:CreateOrUpdateTags",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
+        "ec2:CreateTags",
+        "ec2:RunInstances",
+        "elasticloadbalancing:AddTags",
+        "elasticloadbalancing:CreateRule",
+        "elasticloadbalancing:CreateTargetGroup",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroupAttributes",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:ModifyTargetGroupAttributes",
+        "iam:PassRole",
+    },
+    "deployment.deploy_model": {"s3:GetObject", "s3:ListBucket", "ssm:ListCommandInvocations", "ssm:SendCommand"},
+    "deployment.join_fleet": {
+        "ec2:DescribeInstances",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:ModifyRule",
+    },
+    "deployment.swap_pointers": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
+    "deployment.leave_green": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
+    "deployment.retire_blue": {
+        "autoscaling:DeleteAutoScalingGroup",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:UpdateAutoScalingGroup",
+        "elasticloadbalancing:DeleteRule",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroups",
+    },
+    "deployment.remove_green": {
+        "autoscaling:DeleteAutoScalingGroup",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:UpdateAutoScalingGroup",
+        "elasticloadbalancing:DeleteRule",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+        "elasticloadbalancing:DescribeTargetGroups",
+    },
+    "deployment.finish_deployment": {"events:PutEvents", "sns:Publish"},
+    "deployment.stop_deployment": {"events:PutEvents", "sns:Publish"},
     "availability.keep_ledger": {"cloudwatch:GetMetricData", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "backup.commit_restore": {"events:PutEvents", "sns:Publish"},
     "backup.conclude_rehearsal": {"events:PutEvents", "sns:Publish"},
@@ -446,6 +524,7 @@ OTHER_ACTIONS: dict[str, set[str]] = {
 PROBING = {
     "backup.prove_clusters",
     "backup.smoke_test",
+    "deployment.smoke_test_green",
     "failover.check_drain",
     "failover.probe_standbys",
     "failover.verify_serving",
@@ -800,13 +879,44 @@ OF_OUR_CLUSTERS = {
 
 def test_a_command_is_sent_by_documents_of_ours_to_nodes_of_ours_only() -> None:
     senders = {name for name in FUNCTIONS for each in own_statements(name) if "ssm:SendCommand" in each["Action"]}
-    assert senders == {"ApplyRemedyFunction", "RequestNodeReportsFunction", "UpdateReplicaFunction"}
+    assert senders == {
+        "ApplyRemedyFunction",
+        "DeployModelFunction",
+        "RequestNodeReportsFunction",
+        "UpdateReplicaFunction",
+    }
     for sender, sent in (("ApplyRemedyFunction", REMEDIES), ("UpdateReplicaFunction", {"UpdateModelDocument"})):
         ours, nodes = (each for each in own_statements(sender) if "ssm:SendCommand" in each["Action"])
         resources = as_list(ours["Resource"])
         assert {str(each["Fn::Sub"]).rpartition("document/${")[2].rstrip("}") for each in resources} == sent
         assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
         assert nodes["Condition"] == {"StringLike": {"ssm:resourceTag/standfast:cluster": ["*"]}}
+
+
+def test_a_deployment_loads_a_version_on_nodes_that_it_made_itself_only() -> None:
+    ours, nodes = (each for each in own_statements("DeployModelFunction") if "ssm:SendCommand" in each["Action"])
+    assert [str(each["Fn::Sub"]).rpartition("document/")[2] for each in as_list(ours["Resource"])] == [
+        "${FleetName}-update-model"
+    ]
+    assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
+    assert nodes["Condition"] == {"StringEquals": {"ssm:resourceTag/standfast:made-for": {"Ref": "FleetName"}}}
+
+
+def test_what_a_deployment_makes_has_the_tag_by_which_alone_anything_is_removed() -> None:
+    made_for = {"standfast:made-for": {"Ref": "FleetName"}}
+    for function, actions, key in (
+        ("ProvisionGreenFunction", ("CreateAutoScalingGroup", "CreateTargetGroup", "CreateRule"), "aws:RequestTag"),
+        ("RemoveGreenFunction", ("DeleteAutoScalingGroup", "DeleteTargetGroup", "DeleteRule"), "aws:ResourceTag"),
+        ("RetireBlueFunction", ("DeleteAutoScalingGroup", "DeleteTargetGroup", "DeleteRule"), "aws:ResourceTag"),
+    ):
+        wanted = {"StringEquals": {f"{key}/{tag}": fleet for tag, fleet in made_for.items()}}
+        for action in actions:
+            found = [
+                each["Condition"]
+                for each in own_statements(function)
+                if any(named.endswith(f":{action}") for named in each["Action"])
+            ]
+            assert found == [wanted], (function, action)
 
 
 @pytest.mark.parametrize(("action", "key"), OF_OUR_CLUSTERS.items())

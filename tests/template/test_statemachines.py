@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from standfast import errors
 from standfast.assessing import AssessInput
 from standfast.config_sync import AdoptInput, SyncInput
+from standfast.deployment_steps import DeploymentInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
 from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
@@ -69,6 +70,9 @@ RAISED_BY = {
         "Readmit",
         "BeginRollout",
         "ChooseReplica",
+        "BeginDeployment",
+        "JoinFleet",
+        "SwapPointers",
     },
     "BackupRefusedError": {
         "TakeSnapshot",
@@ -83,6 +87,7 @@ RAISED_BY = {
         "ProveScratch",
     },
     "ModelDamagedError": {
+        "DeployModel",
         "UpdateReplica",
         "ListModel",
         "HashObjects",
@@ -92,11 +97,30 @@ RAISED_BY = {
         "VerifyArtefacts",
         "ProveScratch",
     },
-    "LeaseHeldError": {"FreezeAutomation", "TakeLease", "TakeCharge", "Readmit", "BeginRollout"},
-    "NoHeadroomError": {"SelectStandby", "ChooseReplica"},
+    "LeaseHeldError": {
+        "FreezeAutomation",
+        "TakeLease",
+        "TakeCharge",
+        "Readmit",
+        "BeginRollout",
+        "BeginDeployment",
+    },
+    "NoHeadroomError": {"SelectStandby", "ChooseReplica", "PlanDeployment"},
     "NoPeerProvenError": set(),
     "NoStandbyProvenError": {"SelectStandby"},
-    "NotServingError": {"SmokeTest", "VerifyServing", "UpdateReplica", "VerifyReplica", "AskReplica", "BakeReplica"},
+    "NotServingError": {
+        "VerifyServing",
+        "UpdateReplica",
+        "VerifyReplica",
+        "AskReplica",
+        "BakeReplica",
+        "ProvisionGreen",
+        "DeployModel",
+        "SmokeTest",
+        "SmokeTestGreen",
+        "HoldBlue",
+        "LeaveGreen",
+    },
 }
 
 RETRY = [
@@ -193,6 +217,24 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
             "BakeReplica",
         )
     },
+    **{
+        (name, "LeaveGreen"): (
+            WITH_DAMAGE | {"NotServingError", "States.TaskFailed"},
+            (
+                "It is written down that green is given up: FinishDeployment answers that nothing succeeded, and the "
+                "execution fails (test_deployment_machine)."
+            ),
+        )
+        for name in (
+            "ProvisionGreen",
+            "DeployModel",
+            "JoinFleet",
+            "SmokeTestGreen",
+            "ShiftToGreen",
+            "PromoteGreen",
+            "HoldBlue",
+        )
+    },
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
         "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
@@ -230,7 +272,10 @@ def all_tasks() -> list[Any]:
     return [case for case in all_states() if case.values[1]["Type"] == "Task" and case.values[0] not in CHILDREN]
 
 
-CHILDREN = {"ShiftByStages"}
+CHILDREN = {
+    "ShiftByStages": ("cluster_failover", "GiveUp"),
+    "ShiftToGreen": ("blue_green_deployment", "LeaveGreen"),
+}
 """Tasks that wait for a child execution, which ends by itself and may not be started twice."""
 
 
@@ -260,6 +305,7 @@ TIME_OUTS = {
     "adopt_config": 180,
     "assess": 240,
     "backup": 300,
+    "blue_green_deployment": 115200,
     "cluster_failover": 14400,
     "cluster_recovery": 9000,
     "pull_model": 43200,
@@ -311,9 +357,9 @@ def test_a_child_has_ended_before_its_parent_gives_up_and_a_move_before_either()
 
 def test_whatever_ends_a_child_ends_its_parent_told() -> None:
     """States.TaskFailed is every error but a time-out."""
-    for name in CHILDREN:
-        (catch,) = states("cluster_failover")[name]["Catch"]
-        assert (catch["ErrorEquals"], catch["Next"]) == (["States.TaskFailed", "States.Timeout"], "GiveUp")
+    for name, (machine, gives_up) in CHILDREN.items():
+        (catch,) = states(machine)[name]["Catch"]
+        assert (catch["ErrorEquals"], catch["Next"]) == (["States.TaskFailed", "States.Timeout"], gives_up)
 
 
 @pytest.mark.parametrize(("name", "task"), all_tasks())
@@ -427,6 +473,7 @@ INPUTS: dict[str, type[BaseModel]] = {
     "backup": BackupInput,
     "restore": RestoreInput,
     "restore_rehearsal": RehearsalInput,
+    "blue_green_deployment": DeploymentInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from standfast.deployments import with_placed
 from standfast.errors import InvalidInputError
 from standfast.fleet import SHED, Role
 from standfast.rule_weights import LOW_SHED
@@ -28,7 +29,7 @@ def check_change(scope_id: str, config: FleetConfig, desired: Desired) -> None:
 
     Roles in it are only where a scope begins.
     """
-    region = config.region(scope_id)
+    region = with_placed(config.region(scope_id), desired)
     shedding = {SHED: region.entry.shed_target_group_arn, LOW_SHED: region.entry.low_priority_rule_arn}
     clusters = {*region.clusters, *(name for name, arn in shedding.items() if arn)}
     serving = [cluster_id for cluster_id, weight in desired.weights.items() if weight]

@@ -186,6 +186,8 @@ def limitation(proof: Proof, role: Role, cluster: Cluster, fresh_seconds: float,
     """Why a cluster may not take the traffic, or None when it may."""
     if role in FAILED:
         return f"it is {role}: it failed, and takes no traffic until a person says that it is mended"
+    if role is Role.CANARY:
+        return "it serves a version on trial, and a failover promotes nothing that still bakes"
     if 2 * proof.answered < cluster.replicas:
         why = f": {proof.failure}" if proof.failure else ""
         return f"{proof.answered} of {cluster.replicas} replicas answered a canary just now{why}"

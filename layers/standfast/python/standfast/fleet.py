@@ -36,6 +36,8 @@ class Role(StrEnum):
     STANDBY = "standby"
     DRAINING = "draining"
     QUARANTINED = "quarantined"
+    CANARY = "canary"
+    """It serves a version on trial, beside the cluster that it is to replace (deployments): no failover chooses it."""
 
 
 class Automation(StrEnum):

@@ -147,6 +147,8 @@ def _check_target(target: str, source: str, desired: Desired, region: Region) ->
         raise InvalidInputError(
             f"to_cluster_id: {target} is {role}; mend it, then invoke the readmit-cluster function with its id"
         )
+    if role is Role.CANARY:
+        raise InvalidInputError(f"to_cluster_id: {target} serves a version on trial; its deployment moves the traffic")
 
 
 def choose(

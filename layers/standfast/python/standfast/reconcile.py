@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from standfast import (
     announcements,
+    deployment_announcements,
+    deployments,
     failover,
     lease,
     move_announcements,
@@ -27,12 +29,23 @@ from standfast.traffic import DriftAction
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from standfast.deployment_ports import Deployments
     from standfast.rollout_ports import RollingUpdates
     from standfast.stores import ScopeRecord, View
 
 REFUSED = "FailoverRefused"
 TOLD = frozenset(
-    {REFUSED, "FailoverDidNotSucceed", "MoveDidNotSucceed", "RolloutRefused", "RolloutPutBack", "RolloutStopped"}
+    {
+        REFUSED,
+        "FailoverDidNotSucceed",
+        "MoveDidNotSucceed",
+        "RolloutRefused",
+        "RolloutPutBack",
+        "RolloutStopped",
+        "DeploymentRefused",
+        "DeploymentUndone",
+        "DeploymentStopped",
+    }
 )
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 STEP_SECONDS = 30.0
@@ -145,6 +158,8 @@ class Reconciler(ScopePorts):
         move = desired.move
         if move is None or view.scope.lease.holder is not None:
             return ""
+        if desired.deployment is not None and desired.deployment.green == move.target:
+            return ""  # a version on trial is not promoted by that: see settle_deployment
         fresh = config.detection.fresh_seconds
         decision = move_judgement.decide_settle(desired, view.assessments, fresh, now)
         found = f"a planned move from {move.source} to {move.target} was left half-way; {decision.reason}"
@@ -196,6 +211,27 @@ class Reconciler(ScopePorts):
             announcement = rollout_announcements.left_half_way(self.scope_id, cluster_id, found)
             self.tell(announcement, f"{cluster_id}-update", now, cluster_id=cluster_id)
         return said
+
+    def settle_deployment(self, deploying: Deployments, now: float) -> str:
+        """Have a deployment finished or undone on which nobody is at work: its execution ended, or lost the lease."""
+        scope = self.views.view().scope
+        left = scope.desired.deployment
+        if left is None or scope.lease.holder is not None:
+            return ""
+        why_not = self.switches.read_brake().why_not(self.scope_id, left.blue) or ""
+        found = deployments.decide_settle(left, scope.lease.token, why_not)
+        if found.name:
+            payload = {
+                "scope_id": self.scope_id,
+                "cluster_id": left.blue,
+                "settle": True,
+                "reason": left.undoing or found.reason,
+                "trigger": "reconcile",
+            }
+            deploying.start_deployment(found.name, payload)
+        announcement = deployment_announcements.left_half_way(self.scope_id, left, found)
+        self.tell(announcement, f"settled-{left.deployment_id}", now)
+        return f"; {found.reason}"
 
     def fail_back(self, now: float) -> str:
         """Start the failback where FleetConfig wants it to start by itself and its hold-down is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from standfast.deployment_ports import Deployments
     from standfast.incident_keeping import IncidentKeeper
     from standfast.overload import OverloadGuard
     from standfast.ports import Clock
@@ -20,6 +21,7 @@ async def look_after(
     guard: OverloadGuard,
     keeper: IncidentKeeper,
     rollouts: RollingUpdates,
+    deploying: Deployments,
     clock: Clock,
     rounds: int,
 ) -> list[str]:
@@ -30,6 +32,7 @@ async def look_after(
         recovered = reconciler.recover(began)
         settled = reconciler.settle(clock.now()) + reconciler.settle_drain(clock.now())
         settled += reconciler.settle_move(clock.now()) + reconciler.put_back_updates(rollouts, clock.now())
+        settled += reconciler.settle_deployment(deploying, clock.now())
         settled += reconciler.fail_back(clock.now())
         drift, overload = reconciler.verify(clock.now()), guard.look(clock.now())
         found.append(f"{recovered}{settled}; {drift}; {overload}{keeper.look(clock.now())}")

@@ -81,6 +81,8 @@ def decide_begin(
         wait = f"; replicas are down for {now - since:.0f} s, and may come back by themselves" if since else ""
         suspect_at = since + rules.suspect_seconds if since is not None else None
         return Due(False, f"nothing is to be mended in {cluster_id}{wait}", next_change_at=suspect_at)
+    if scope.desired.roles.get(cluster_id) is Role.CANARY:
+        return Due(False, f"{ill}; it serves a version on trial, and its deployment decides")
     if not rules.automatic:
         return Due(False, f"{ill}; recovery.automatic is false, so nothing begins by itself")
     if switch.automation is Automation.OFF:

@@ -116,6 +116,8 @@ def _standing(view: View, cluster_id: str, held: str, now: float) -> Standing:
     role = view.scope.desired.roles.get(cluster_id, Role.STANDBY)
     if role in FAILED:
         return Standing(cluster_id, f"{cluster_id} is {role}")
+    if role is Role.CANARY:
+        return Standing(cluster_id, f"{cluster_id} serves a version on trial")
     fresh = found is not None and now - found.assessed_at <= config.detection.fresh_seconds
     if fresh and found is not None and found.verdict is Verdict.UNHEALTHY:
         return Standing(cluster_id, f"the watch found {cluster_id} {found.verdict}: {found.reason}")

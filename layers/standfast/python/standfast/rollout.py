@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from standfast.answering import other_model
 from standfast.engine import EngineState
-from standfast.errors import AutomationOffError, InvalidInputError, LeaseHeldError, NotConvergedError
-from standfast.fleet import Automation
+from standfast.errors import InvalidInputError, NotConvergedError
 from standfast.health import Outcome, Verdict
 from standfast.model_versions import ModelVersion, ReplicaPhase, live
+from standfast.rollout_admission import check_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,28 +82,13 @@ def check_may_begin(
     recovery: RecoveryRecord,
     override: Override | None = None,
 ) -> None:
-    """Whether an update may begin. Raises AutomationOffError, LeaseHeldError, InvalidInputError.
+    """Whether an update in place may begin. Raises what `check_free` raises.
 
     Both versions must answer to one name: while an update is under way a user's request meets either.
     """
-    scope_id, model, models = view.scope.scope_id, view.applied.config.model, view.scope.desired.models
-    region = view.applied.config.region(scope_id)
-    cluster = region.cluster(cluster_id)
-    switch = brake.of(scope_id, cluster_id)
-    if override is None and switch.automation is not Automation.RUN:
-        raise AutomationOffError(f"the switch is {switch}; set it to run first, or give break_glass")
-    for name, served in sorted(models.items()):
-        if served.update is not None:
-            raise LeaseHeldError(
-                f"{name} is being updated to {served.update.to} by {served.update.rollout_id}: one rollout at a time"
-            )
-    if view.scope.desired.move is not None:
-        raise LeaseHeldError("a planned move is under way, or was left half-way: one change at a time")
-    if recovery.lease.holder is not None:
-        raise LeaseHeldError(f"{recovery.lease.holder} mends {cluster_id}; wait until it is done")
-    before = live(model, models.get(cluster_id))
-    if to == before:
-        raise InvalidInputError(f"version: {cluster_id} serves {to} already")
+    check_free(view, cluster_id, to, brake, recovery, override)
+    cluster = view.applied.config.region(view.scope.scope_id).cluster(cluster_id)
+    before = live(view.applied.config.model, view.scope.desired.models.get(cluster_id))
     if to.name != before.name:
         raise InvalidInputError(
             f"model: a rolling update keeps the name {before.name}, for requests meet both versions while it is under "

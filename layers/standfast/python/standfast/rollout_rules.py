@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -65,6 +66,16 @@ class RolloutRules(_Rules):
     )
     replica_bake_seconds: int = Field(
         default=60, ge=0, le=3600, description="an updated replica serves that long before the next one is taken"
+    )
+    hold_seconds: int = Field(
+        default=3600, ge=0, le=86_400, description="blue stands as the way back so long after green has all traffic"
+    )
+    smoke_requests: int = Field(
+        default=16, ge=1, le=200, description="asked of green at once, three times, before it gets traffic"
+    )
+    when_ready: Literal["tell", "start"] = Field(
+        default="tell",
+        description="once a model version is verified in every Region: tell a person, or start its rollout by itself",
     )
     buckets: list[Bucket] = Field(
         default=[Bucket(name="short"), Bucket(name="long", characters=1200)], min_length=1, max_length=4

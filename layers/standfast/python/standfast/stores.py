@@ -40,10 +40,11 @@ class ScopeRecord:
 
 @dataclass(frozen=True, slots=True)
 class AppliedConfig:
-    """A FleetConfig with the number that this Region's table gave it (1, 2, …). Every write is a new one."""
+    """A FleetConfig with this Region's number of it. `as_written`: without deployments.in_force, if that differs."""
 
     version: int
     config: FleetConfig
+    as_written: FleetConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from standfast.fleet import Role
 from standfast.rule_weights import FULL, LOW_PRIORITY, MAXIMUM, by_rule, of_clusters, on_rules
 
 if TYPE_CHECKING:
+    from standfast.deployments import Deployment, Placed
     from standfast.fleet import Entry
     from standfast.model_versions import ServedModel
     from standfast.ports import LoadBalancer
@@ -71,7 +72,8 @@ class Desired:
     `superseded` holds the weights of earlier versions, newest first, `REMEMBERED` at most. `move` is the planned move
     that these weights are a stage of: whoever finds it without a holder of the lease knows what was left half-way.
     `moved_at` is when another cluster became active. `models` is cluster id -> what it serves, of those clusters for
-    which FleetConfig alone does not say it.
+    which FleetConfig alone does not say it. `deployment` is the one that is under way, `placed` cluster id -> where it
+    stands of those that deployments made.
     """
 
     version: int
@@ -84,6 +86,8 @@ class Desired:
     move: Move | None = None
     moved_at: float = 0.0
     models: Mapping[str, ServedModel] = field(default_factory=dict)
+    deployment: Deployment | None = None
+    placed: Mapping[str, Placed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
@@ -99,10 +103,14 @@ class Desired:
         move: Move | None = None,
         ends_move: bool = False,
         models: Mapping[str, ServedModel | None] | None = None,
+        deployment: Deployment | None = None,
+        ends_deployment: bool = False,
+        placed: Mapping[str, Placed] | None = None,
     ) -> Desired:
         """The state after this one. What is not given stays; `ends_move`: no planned move is under way any more.
 
-        `models` holds the clusters whose record changes only; None: FleetConfig alone says what that one serves.
+        `ends_deployment`: no deployment is. `models` holds the clusters whose record changes only; None: FleetConfig
+        alone says what that one serves.
         """
         served = {**self.models, **(models or {})}
         changed = weights is not None and shares(weights) != shares(self.weights)
@@ -119,6 +127,8 @@ class Desired:
             move=None if ends_move else move or self.move,
             moved_at=now if other else self.moved_at,
             models={name: each for name, each in served.items() if each is not None},
+            deployment=None if ends_deployment else deployment or self.deployment,
+            placed=self.placed if placed is None else placed,
         )
 
     def cluster_with(self, role: Role) -> str | None:

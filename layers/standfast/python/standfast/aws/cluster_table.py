@@ -32,16 +32,19 @@ from standfast.aws.records import (
     assessment_from_item,
     change_from_item,
     checked_from_item,
+    deployment_to_item,
     golden_from_item,
     load_from_item,
     models_to_item,
     move_to_item,
     nodes_from_item,
+    placed_to_item,
     replicas_from_item,
     scope_from_item,
     scope_to_item,
 )
 from standfast.aws.table import Table
+from standfast.deployments import in_force
 from standfast.errors import ConflictError, FencedError, UnknownScopeError
 from standfast.stores import AppliedConfig, ScopeRecord, Told, View
 
@@ -116,7 +119,8 @@ class ClusterTable(Table):
             scope_id,
             "SCOPE",
             "SET version = :version, written_by = :token, weights = :weights, #roles = :roles, reason = :reason, "
-            "updated_at = :at, superseded = :superseded, moved_at = :moved_at, #move = :move, models = :models",
+            "updated_at = :at, superseded = :superseded, moved_at = :moved_at, #move = :move, models = :models, "
+            "deployment = :deployment, placed = :placed",
             {
                 ":version": desired.version,
                 ":token": token,
@@ -128,6 +132,8 @@ class ClusterTable(Table):
                 ":moved_at": desired.moved_at,
                 ":move": move_to_item(desired.move),
                 ":models": models_to_item(desired.models),
+                ":deployment": deployment_to_item(desired.deployment),
+                ":placed": placed_to_item(desired.placed),
                 ":seen": seen_version,
             },
             condition="#token = :token AND attribute_exists(holder) AND version = :seen",
@@ -147,7 +153,8 @@ class ClusterTable(Table):
             raise UnknownScopeError(
                 f"no FleetConfig was applied in {self._region}; start sync-config, or invoke apply-config"
             )
-        return applied_from_item(item)
+        applied, scope = applied_from_item(item), self._get(self._region, "SCOPE")
+        return applied if scope is None else in_force(applied, self._region, scope_from_item(scope).desired)
 
     # EvidenceStore
 
@@ -206,9 +213,10 @@ class ClusterTable(Table):
         for needed in ("SCOPE", "CONFIG"):
             if needed not in items:
                 raise UnknownScopeError(f"no FleetConfig was applied in {self._region}; there is nothing to watch")
+        scope = scope_from_item(items["SCOPE"])
         return View(
-            scope=scope_from_item(items["SCOPE"]),
-            applied=applied_from_item(items["CONFIG"]),
+            scope=scope,
+            applied=in_force(applied_from_item(items["CONFIG"]), self._region, scope.desired),
             replicas=replicas_from_item(items.get("REPLICAS")),
             assessments={
                 item["cluster_id"]: assessment_from_item(item)

@@ -23,14 +23,21 @@ _NOBODY_WAITS = frozenset({"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"})
 
 
 class StepFunctions:
-    """Starts `cluster_failover`, `cluster_recovery` and `rolling_update`, and says whether a holder runs."""
+    """Starts executions of the machines whose ARNs it is given, and says whether a holder runs."""
 
     def __init__(
-        self, failover_arn: str, client: SFNClient | None = None, *, recovery_arn: str = "", rolling_arn: str = ""
+        self,
+        failover_arn: str,
+        client: SFNClient | None = None,
+        *,
+        recovery_arn: str = "",
+        rolling_arn: str = "",
+        deployment_arn: str = "",
     ) -> None:
         self._failover_arn = failover_arn
         self._recovery_arn = recovery_arn
         self._rolling_arn = rolling_arn
+        self._deployment_arn = deployment_arn
         self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
 
     def holder_state(self, execution_arn: str) -> HolderState:
@@ -55,6 +62,9 @@ class StepFunctions:
 
     def start_rolling_update(self, name: str, payload: Mapping[str, object]) -> str:
         return self._start(self._rolling_arn, name, payload)
+
+    def start_deployment(self, name: str, payload: Mapping[str, object]) -> str:
+        return self._start(self._deployment_arn, name, payload)
 
     def _start(self, machine_arn: str, name: str, payload: Mapping[str, object]) -> str:
         """The ARN of the execution, empty when there is one of that name."""

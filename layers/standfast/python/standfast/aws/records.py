@@ -12,6 +12,7 @@ from standfast.brake import FLEET, NEVER_SET, Brake, Switch
 from standfast.capacity import Load, Reading
 from standfast.checks import Check, Checked, CheckName, NodeFinding, NodeHealth
 from standfast.damping import History
+from standfast.deployments import Deployment, Phase, Placed
 from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.golden import Golden
@@ -51,6 +52,8 @@ def scope_to_item(record: ScopeRecord) -> dict[str, object]:
         "superseded": [dict(weights) for weights in desired.superseded],
         "moved_at": desired.moved_at,
         "models": models_to_item(desired.models),
+        "deployment": deployment_to_item(desired.deployment),
+        "placed": placed_to_item(desired.placed),
         "attempts": record.attempts,
         "not_before": record.not_before,
     }
@@ -69,6 +72,21 @@ def move_to_item(move: Move | None) -> dict[str, object] | None:
 def models_to_item(models: Mapping[str, ServedModel]) -> dict[str, object]:
     """What clusters serve as the SCOPE item has it."""
     return {name: asdict(each) for name, each in models.items()}
+
+
+def deployment_to_item(deployment: Deployment | None) -> dict[str, object] | None:
+    """The deployment under way as the SCOPE item has it."""
+    return None if deployment is None else {**asdict(deployment), "phase": str(deployment.phase)}
+
+
+def placed_to_item(placed: Mapping[str, Placed]) -> dict[str, object]:
+    """The clusters that deployments made as the SCOPE item has them."""
+    return {name: asdict(each) for name, each in placed.items()}
+
+
+def _deployment_from_item(item: Mapping[str, Any]) -> Deployment:
+    more = {"to": ModelVersion(**item["to"]), "phase": Phase(item["phase"]), "started_at": float(item["started_at"])}
+    return Deployment(**{**item, **more})
 
 
 def _served_from_item(item: Mapping[str, Any]) -> ServedModel:
@@ -108,6 +126,8 @@ def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
                 move=Move(move["source"], move["target"], dict(move["before"])) if move else None,
                 moved_at=float(item.get("moved_at", 0)),  # not in items of earlier versions
                 models={name: _served_from_item(each) for name, each in item.get("models", {}).items()},
+                deployment=_deployment_from_item(item["deployment"]) if item.get("deployment") else None,
+                placed={name: Placed(**each) for name, each in item.get("placed", {}).items()},
             ),
             lease=Lease(
                 token=item["token"],

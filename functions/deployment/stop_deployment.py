@@ -1,0 +1,26 @@
+"""StopDeployment: somebody else has the lease, or the brake was pulled. The lease is let go."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from standfast import bootstrap, deployment_announcements
+from standfast.announcements import cause_in_words
+from standfast.deployment_keeping import tell
+from standfast.deployment_steps import BrokenDeployment
+from standfast.errors import FencedError
+from standfast.fleet import parse_input
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer what was told. May be repeated."""
+    step = parse_input(BrokenDeployment, event, "the StopDeployment task")
+    table, now = bootstrap.cluster_table(), bootstrap.clock().now()
+    stands = table.read(step.scope_id)
+    with suppress(FencedError):
+        table.release(step.scope_id, token=step.token, attempts=stands.attempts, not_before=stands.not_before)
+    why = cause_in_words(step.error) if step.error else "nobody said why"
+    announcement = deployment_announcements.stopped(step, why)
+    told = tell(step, announcement, table, bootstrap.messenger(), bootstrap.region_table(), now)
+    return {"told": told, "text": announcement.text}
