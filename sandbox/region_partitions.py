@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sandbox.replicated_record import ReplicatedRecord
-from standfast import region, region_moving, region_record
+from standfast import region, region_moving, region_record, region_views
 from standfast.errors import NoPeerProvenError, StandfastError
 from standfast.health import Verdict
 from standfast.region_ports import Heartbeat, RegionPurpose
@@ -194,7 +194,7 @@ class World:
     def _judge(self, site: Site, name: str, now: float) -> None:
         table = self.table.at(site.name)
         beats = {beat.region: beat for beat in table.heartbeats()}
-        known = region.RegionEvidence(site.name, table.glance_at_regions(), table.sights(), beats)
+        known = region_views.RegionEvidence(site.name, table.glance_at_regions(), table.sights(), beats)
         found = region.decide(name, known, self.config, now)
         if found.action is region.RegionAction.PAGE and name not in self._paged:
             self._paged.add(name)
@@ -211,8 +211,8 @@ class World:
         lease = region_moving.take(table, execution, RegionPurpose.EVACUATE, self.now + site.clock)
         yield self._delay()
         beats = {beat.region: beat for beat in table.heartbeats()}
-        known = region.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
-        peers = region.peers_of(found.region, known, self.config, self.now + site.clock)
+        known = region_views.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
+        peers = region_views.peers_of(found.region, known, self.config, self.now + site.clock)
         proven = self._canaries(site, peers.proven)
         yield self._delay()
         if not proven:
@@ -222,7 +222,7 @@ class World:
             )
             return
         now = self.now + site.clock
-        known = region.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
+        known = region_views.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
         if not region.why_no_more(found.region, known, self.config, now):
             region_moving.change(table, lease.token, self._condemned(found, now), now)
         yield self._delay()
