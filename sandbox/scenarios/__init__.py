@@ -44,6 +44,9 @@ from sandbox.scenarios import (
     planned_move,
     recovery_ladder,
     region_failover,
+    region_gray,
+    region_partition,
+    region_return,
     region_unreachable,
     replica_corrupt,
     replicate_model,
@@ -51,6 +54,7 @@ from sandbox.scenarios import (
     resume_requests,
     split_brain,
     standby_also_down,
+    switchover,
     watcher_dies,
 )
 
@@ -90,6 +94,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replica_corrupt,
         region_unreachable,
         region_failover,
+        region_gray,
+        region_partition,
+        region_return,
+        switchover,
         resume_requests,
     )
 }
