@@ -43,10 +43,6 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
-    region_failover,
-    region_gray,
-    region_partition,
-    region_return,
     region_unreachable,
     replica_corrupt,
     replicate_model,
@@ -54,7 +50,6 @@ from sandbox.scenarios import (
     resume_requests,
     split_brain,
     standby_also_down,
-    switchover,
     watcher_dies,
 )
 
@@ -93,11 +88,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replicate_model,
         replica_corrupt,
         region_unreachable,
-        region_failover,
-        region_gray,
-        region_partition,
-        region_return,
-        switchover,
         resume_requests,
     )
 }
