@@ -43,6 +43,10 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
+    region_failover,
+    region_gray,
+    region_partition,
+    region_return,
     region_unreachable,
     replica_corrupt,
     replicate_model,
@@ -50,6 +54,8 @@ from sandbox.scenarios import (
     resume_requests,
     split_brain,
     standby_also_down,
+    switchover,
+    two_regions_no_witness,
     watcher_dies,
 )
 
@@ -88,6 +94,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replicate_model,
         replica_corrupt,
         region_unreachable,
+        region_failover,
+        region_gray,
+        region_partition,
+        region_return,
+        switchover,
+        two_regions_no_witness,
         resume_requests,
     )
 }
