@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from standfast.region_reconciling import HalfWay
 
 TIMEOUT_SECONDS = 60.0
-TOLD_BY_ITSELF = "RegionMoveFailed"
+QUIET = frozenset({"RegionMoveFailed", "LeftToAnother"})
+"""Ends that were told, and that nobody needs to hear of."""
 
 logger = logging.getLogger("standfast.reconcile_regions")
 
@@ -37,7 +38,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     config, now = bootstrap.cluster_table().read_config().config, bootstrap.clock().now()
     here, states = bootstrap.settings().region, bootstrap_regions.region_states()
     ended = ended_in(event)
-    if ended is not None and ended.error != TOLD_BY_ITSELF:
+    if ended is not None and ended.error not in QUIET:
         said = region_announcements.ended_half_way(ended.execution_arn, ended.status, ended.error or "")
         _tell(said, here, ended.execution_arn.rpartition(":")[2], now)
     if ended is not None:

@@ -13,9 +13,9 @@ from botocore.stub import Stubber
 
 from standfast import region_moving, region_record
 from standfast.aws.calls import config
+from standfast.aws.cluster_table import ClusterTable
 from standfast.aws.region_states import WRITE_ATTEMPTS, RegionStates
 from standfast.aws.region_table import RegionTable
-from standfast.aws.relays import RegionRelay
 from standfast.brake import check_not_frozen
 from standfast.errors import (
     AutomationOffError,
@@ -222,10 +222,8 @@ def test_rollouts_are_frozen_while_a_region_is_condemned(states: RegionStates, d
 
 
 def test_the_watch_of_the_regions_has_a_relay_of_its_own(states: RegionStates, dynamodb: Any) -> None:
-    first, second = RegionRelay(TABLE, EAST, dynamodb), RegionRelay(TABLE, EAST, dynamodb)
-    assert first.relay() == 0
-    assert (first.enter(), second.enter()) == (1, 2)
-    second.take_over(2)
+    first, clusters = (ClusterTable(TABLE, EAST, dynamodb, watch=name) for name in ("WATCH#REGIONS", "WATCH"))
+    assert (first.relay(), first.enter(), first.enter(), clusters.enter()) == (0, 1, 2, 1)
+    first.take_over(2)
     first.take_over(1)
-    assert (first.relay(), second.relay()) == (2, 2)
-    assert RegionRelay(TABLE, WEST, dynamodb).relay() == 0
+    assert (first.relay(), clusters.relay()) == (2, 0)

@@ -36,7 +36,6 @@ PROBING = {
     "RecordGoldenFunction",
     "VerifyServingFunction",
     "WatchEndpointsFunction",
-    "WatchRegionsFunction",
 }
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
 

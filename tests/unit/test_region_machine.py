@@ -250,8 +250,34 @@ def test_two_executions_for_one_region_are_one_evacuation(world: World) -> None:
     world.lose(EAST)
     region_moving.take(world.table.at(WATCHER), "arn:another", RegionPurpose.EVACUATE, NOW)
     walk = world.move(GIVEN)
-    assert (walk.error, "arn:another" in walk.cause) == ("RefusedToStart", True)
+    assert (walk.error, "arn:another" in walk.cause) == ("LeftToAnother", True)
     assert world.condemned() == set()
+    reconcile_regions.handler(ended("FAILED", "LeftToAnother"), Context())
+    assert world.messenger.pages == []
+
+
+def test_one_that_comes_after_it_was_done_is_left_to_it(world: World) -> None:
+    world.lose(EAST)
+    assert world.move(GIVEN).error == ""
+    walk = world.move(GIVEN, EXECUTION + "2")
+    assert (walk.error, "another Region's execution was quicker" in walk.cause) == ("LeftToAnother", True)
+
+
+def test_the_edge_is_waited_for_until_the_users_name_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, global_url="http://llm.test")
+    world.lose(EAST)
+    world.down.add("llm.test")
+    waits: list[float] = []
+
+    def wait() -> None:
+        waits.append(world.moment)
+        if len(waits) == 10:
+            world.down.discard("llm.test")
+
+    world.on_wait = wait
+    walk = world.move(GIVEN)
+    assert (walk.error, len(waits)) == ("", 10)
+    assert "Asked as users do: http://llm.test answered 3 canaries in a row" in world.messenger.pages[0][1]
 
 
 def test_a_condemned_region_is_left_condemned_when_the_edge_does_not_follow(world: World) -> None:

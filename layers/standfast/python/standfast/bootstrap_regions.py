@@ -25,9 +25,9 @@ def region_states() -> RegionStates:
 @cache
 def region_relay() -> RelayStore:
     """Which run of the watch of the Regions has it; the clusters' watch has a relay of its own."""
-    from standfast.aws.relays import RegionRelay
+    from standfast.aws.cluster_table import ClusterTable
 
-    return RegionRelay(settings().table, settings().region)
+    return ClusterTable(settings().table, settings().region, watch="WATCH#REGIONS")
 
 
 @cache

@@ -89,8 +89,8 @@ def _verdict(opinions: Opinions, beat: Heartbeat | None, config: FleetConfig, no
     silent = f"its heartbeat is {now - beat.beat_at:.0f} s old"
     if len(others) >= VOICES:
         failing = now - opinions.since(others)
-        if failing < rules.failing_seconds:  # a cluster failover may be at work there that nobody hears of
-            reason = f"{silent}, and it fails for {failing:.0f} s of {rules.failing_seconds:.0f} s: {opinions}"
+        if failing < rules.heartbeat_seconds:  # a cluster failover may be at work there that nobody hears of
+            reason = f"{silent}, and it fails for {failing:.0f} s of {rules.heartbeat_seconds:.0f} s: {opinions}"
             return RegionDecision(RegionAction.WAIT, region, reason, others, since)
         reason = f"{region} fails its users and {silent}: {opinions}"
         return RegionDecision(RegionAction.EVACUATE, region, reason, others, since)

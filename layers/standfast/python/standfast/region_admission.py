@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from standfast.errors import AutomationOffError, InvalidInputError
+from standfast.errors import AutomationOffError, InvalidInputError, LeaseHeldError
 from standfast.fleet import Automation
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ class RegionAdmission:
 def admit(
     asked: RegionMoveInput, here: str, record: RegionRecord, brake: Brake, config: FleetConfig, now: float
 ) -> RegionAdmission:
-    """Raises InvalidInputError for what makes no sense now, AutomationOffError where the switch is off."""
+    """Raises InvalidInputError for what makes no sense now, AutomationOffError where the switch is off.
+
+    Two watches may start the same evacuation: LeaseHeldError for the later one, which a person need not hear of.
+    """
     region = asked.region
     config.region(region)
     condemned = record.condemned_now(now)
@@ -39,6 +42,8 @@ def admit(
     away = not record.weights.get(region, {region: 1}).get(region)
     if asked.mode == "return":
         _check_return(asked, record, region in condemned, away, config, now)
+    elif region in condemned and asked.by is None:
+        raise LeaseHeldError(f"{region} is condemned already: another Region's execution was quicker")
     elif region in condemned:
         raise InvalidInputError(f"region: {region} is condemned already ({record.condemned[region].reason})")
     elif asked.mode == "switchover" and away:

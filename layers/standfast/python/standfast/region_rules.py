@@ -28,7 +28,9 @@ class RegionRules(BaseModel):
     global_url: Annotated[str, AfterValidator(_name)] | None = Field(
         default=None, description="the name that users of all Regions ask; moves are verified through it"
     )
-    heartbeat_seconds: float = Field(default=12, ge=9, le=120, description="an older heartbeat has expired")
+    heartbeat_seconds: float = Field(
+        default=10, ge=9, le=120, description="an older heartbeat has expired; so long a silent Region must fail, too"
+    )
     sight_seconds: float = Field(default=15, ge=12, le=120, description="an older sight says nothing")
     failing_seconds: float = Field(
         default=12, ge=5, le=300, description="so long a Region that lives must fail before it is given up"
