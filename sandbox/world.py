@@ -166,6 +166,7 @@ class Sandbox:
         parameters = {"FleetName": FLEET, "Architecture": "arm64", "PrimaryRegion": self.stacks[0].name}
         if self.watcher:
             parameters["StateRegions"] = ",".join(each.name for each in self.stacks)
+            parameters["HostedZoneId"] = self.hosted_zone_id
         if isinstance(stack, SandboxRegion):
             parameters["ListenerRuleArn"] = stack.rule_arn
             parameters["LowPriorityRuleArn"] = stack.entry["LowPriorityRuleArn"]

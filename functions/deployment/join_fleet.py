@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from standfast import bootstrap, deployments, model_versions, traffic
-from standfast.brake import check_still_runs
+from standfast.brake import check_not_frozen, check_still_runs
 from standfast.deployment_keeping import ours, write
 from standfast.deployment_steps import DeploymentPlan
 from standfast.deployments import Phase
@@ -20,7 +20,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = table.view()
     deployment, desired = ours(view.scope, step), view.scope.desired
     if not step.break_glass:
-        check_still_runs(bootstrap.region_table().glance_at_brake(), step.scope_id, step.cluster_id)
+        brake = bootstrap.region_table().glance_at_brake()
+        check_still_runs(brake, step.scope_id, step.cluster_id)
+        check_not_frozen(brake)
     if deployment.phase is Phase.PROVISIONING:
         following = desired.next(
             token=step.token,

@@ -6,7 +6,7 @@ from typing import Any
 
 from standfast import bootstrap, capacity, rollout
 from standfast.bootstrap_rollouts import replica_targets
-from standfast.brake import check_still_runs
+from standfast.brake import check_not_frozen, check_still_runs
 from standfast.errors import NoHeadroomError
 from standfast.fleet import parse_input
 from standfast.model_versions import ReplicaPhase
@@ -21,15 +21,19 @@ GONE = frozenset({"draining", "unused"})
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer the replica, or to wait, or that there is none left.
 
-    Raises FencedError when somebody else was granted the lease, AutomationOffError when the brake was pulled, and
-    NoHeadroomError when no replica could be spared for as long as FleetConfig waits.
+    Raises FencedError when somebody else was granted the lease, AutomationOffError when the brake was pulled or,
+    on the way there, rollouts were frozen, and NoHeadroomError when no replica could be spared for as long as
+    FleetConfig waits.
     """
     step = parse_input(NextStep, event, "the ChooseReplica task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     view = table.view()
     update = update_of(ours(view.scope, step))
     if not step.break_glass:
-        check_still_runs(bootstrap.region_table().glance_at_brake(), step.scope_id, step.cluster_id)
+        brake = bootstrap.region_table().glance_at_brake()
+        check_still_runs(brake, step.scope_id, step.cluster_id)
+        if not update.reverting:  # two versions are not left standing because another Region is out
+            check_not_frozen(brake)
     config, name = view.applied.config, step.cluster_id
     cluster = config.region(step.scope_id).cluster(name)
     targets = replica_targets()

@@ -41,7 +41,6 @@ PROBING = {
     "SmokeTestFunction",
     "VerifyServingFunction",
     "WatchEndpointsFunction",
-    "WatchRegionsFunction",
 }
 """They reach the replicas at their private addresses; all others stay outside the VPC, where AWS's APIs are."""
 
@@ -53,6 +52,7 @@ COMES_ONCE = {
     "HandlePlannedEventFunction",
     "PutBackRestoreFunction",
     "ReconcileFunction",
+    "ReconcileRegionsFunction",
     "RepairModelsFunction",
 }
 
@@ -142,6 +142,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "PutBackRestoreFunction",
         "RestoreRehearsal",  # ConcludeRehearsal tells
         "ReconcileFunction",
+        "ReconcileRegionsFunction",
         "RepairModelsFunction",
         "WatchEndpointsFunction",
         "WatchRegionsFunction",

@@ -16,6 +16,7 @@ from standfast.config_sync import AdoptInput, SyncInput
 from standfast.deployment_steps import DeploymentInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
+from standfast.region_steps import RegionMoveInput
 from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
 from standfast.restore_steps import BackupInput, RehearsalInput, RestoreInput
 from standfast.rollout_steps import RollingInput
@@ -73,6 +74,9 @@ RAISED_BY = {
         "BeginDeployment",
         "JoinFleet",
         "SwapPointers",
+        "TakeRegionLease",
+        "Condemn",
+        "ShiftRegion",
     },
     "BackupRefusedError": {
         "TakeSnapshot",
@@ -104,9 +108,10 @@ RAISED_BY = {
         "Readmit",
         "BeginRollout",
         "BeginDeployment",
+        "TakeRegionLease",
     },
-    "NoHeadroomError": {"SelectStandby", "ChooseReplica", "PlanDeployment"},
-    "NoPeerProvenError": set(),
+    "NoHeadroomError": {"SelectStandby", "ChooseReplica", "PlanDeployment", "CheckPeerCapacity"},
+    "NoPeerProvenError": {"CheckPeerCapacity", "Condemn"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {
         "VerifyServing",
@@ -120,6 +125,9 @@ RAISED_BY = {
         "SmokeTestGreen",
         "HoldBlue",
         "LeaveGreen",
+        "AskEdge",
+        "JudgeRegion",
+        "VerifyFromOutside",
     },
 }
 
@@ -309,6 +317,7 @@ TIME_OUTS = {
     "cluster_failover": 14400,
     "cluster_recovery": 9000,
     "pull_model": 43200,
+    "region_failover": 14400,
     "register_model": 28800,
     "replicate_model": 46800,
     "rolling_update": 86400,
@@ -474,6 +483,7 @@ INPUTS: dict[str, type[BaseModel]] = {
     "restore": RestoreInput,
     "restore_rehearsal": RehearsalInput,
     "blue_green_deployment": DeploymentInput,
+    "region_failover": RegionMoveInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 
@@ -489,9 +499,10 @@ def test_every_machine_has_an_example() -> None:
 
 
 def test_every_mode_has_an_example() -> None:
-    modes = set(ExecutionInput.model_json_schema()["properties"]["mode"]["enum"])
-    asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith("cluster_failover")]
-    assert {each["mode"] for each in asked} == modes
+    for machine, given in (("cluster_failover", ExecutionInput), ("region_failover", RegionMoveInput)):
+        modes = set(given.model_json_schema()["properties"]["mode"]["enum"])
+        asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith(machine)]
+        assert {each["mode"] for each in asked} == modes
 
 
 def test_a_recovery_looks_at_the_nodes_anew_after_each_rung_and_before_the_role_changes() -> None:

@@ -480,6 +480,21 @@ def test_a_brake_that_is_pulled_stops_it_and_it_is_put_back_once_the_switch_says
     assert world.is_settled()
 
 
+def test_it_stops_while_a_region_is_out_and_is_put_back_all_the_same(world: World) -> None:
+    world.on_wait = lambda: freeze(world) if world.moment > NOW + 20 else None
+    walk = world.run()
+    assert walk.error == "RolloutStopped"
+    assert "rollouts are frozen: us-west-2 is condemned" in walk.cause
+    world.put_back()
+    assert world.versions == ["v7"] * 4
+    assert world.is_settled()
+    assert "rollouts are frozen" in world.run().cause
+
+
+def freeze(world: World) -> None:
+    world.region.brake = replace(world.region.brake, frozen="us-west-2 is condemned")
+
+
 def test_what_cannot_be_put_back_in_three_executions_is_a_persons(world: World) -> None:
     world.faults.fail("states", AccessDeniedError("no"))
     assert world.run().error == "RolloutNotPutBack"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from standfast.brake import check_not_frozen
 from standfast.errors import AutomationOffError, InvalidInputError, LeaseHeldError
 from standfast.fleet import Automation, Role
 from standfast.model_versions import live
@@ -26,6 +27,8 @@ def check_free(
     """Whether a rollout of any kind may begin. Raises AutomationOffError, LeaseHeldError, InvalidInputError."""
     scope_id, model, desired = view.scope.scope_id, view.applied.config.model, view.scope.desired
     view.applied.config.region(scope_id).cluster(cluster_id)
+    if override is None:
+        check_not_frozen(brake)
     switch = brake.of(scope_id, cluster_id)
     if override is None and switch.automation is not Automation.RUN:
         raise AutomationOffError(f"the switch is {switch}; set it to run first, or give break_glass")

@@ -8,12 +8,11 @@
 | ASSESSMENT#<cluster id> | the watch's last assessment |
 | CHECKS#, NODES#<cluster id> | the last assessment's five checks; what the nodes reported |
 | LOAD#<cluster id> | the load that the last assessment measured, and what was learned of its limits |
-| WATCH | the relay's generations |
+| WATCH, WATCH#REGIONS | the relays' generations: each watch has one of its own (`watch`) |
 
-Incidents, golden answers, changes of verdicts and what is remembered of faults have partitions of their own,
-`<scope>#INCIDENTS`, `<scope>#GOLDEN` (by model and version), `<scope>#HISTORY` (by cluster and time, forgotten after
-thirty days), `<scope>#FAULTS` (fault_table), `<scope>#OPEN` and `#CLOSED` (incident_table), `<scope>#LEDGER`
-(ledger_table), `<scope>#JUDGE` (judge_table), so that the watch's query stays small.
+Partitions of their own, so that the watch's query stays small: `<scope>#INCIDENTS`, `<scope>#GOLDEN` (by model and
+version), `<scope>#HISTORY` (verdicts by cluster and time, forgotten after thirty days), `<scope>#FAULTS` (fault_table),
+`<scope>#OPEN` and `#CLOSED` (incident_table), `<scope>#LEDGER` (ledger_table), `<scope>#JUDGE` (judge_table).
 """
 
 from __future__ import annotations
@@ -71,9 +70,10 @@ REASONS_BYTES: Final = 240_000
 class ClusterTable(Table):
     """All stores of a scope but FaultStore, on DynamoDB."""
 
-    def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table: str, region: str, client: DynamoDBClient | None = None, *, watch: str = "WATCH") -> None:
         super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=3)))
         self._region = region
+        self._watch = watch
 
     # ScopeStore
 
@@ -238,14 +238,14 @@ class ClusterTable(Table):
         )
 
     def relay(self) -> int:
-        item = self._get(self._region, "WATCH")
+        item = self._get(self._region, self._watch)
         return int(item.get("active", 0)) if item else 0
 
     def enter(self) -> int:
-        with translated("UpdateItem WATCH"):
+        with translated(f"UpdateItem {self._watch}"):
             answer = self._client.update_item(
                 TableName=self._table,
-                Key=self._key(self._region, "WATCH"),
+                Key=self._key(self._region, self._watch),
                 UpdateExpression="ADD generation :one SET #schema = :schema",
                 ExpressionAttributeNames={"#schema": "schema"},
                 ExpressionAttributeValues={":one": {"N": "1"}, ":schema": encode(1)},
@@ -257,7 +257,7 @@ class ClusterTable(Table):
         """A refusal means that a later run has the watch, which is as good."""
         self._update(
             self._region,
-            "WATCH",
+            self._watch,
             "SET active = :generation",
             {":generation": generation},
             condition="attribute_not_exists(active) OR active < :generation",

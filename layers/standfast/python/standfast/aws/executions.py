@@ -33,11 +33,13 @@ class StepFunctions:
         recovery_arn: str = "",
         rolling_arn: str = "",
         deployment_arn: str = "",
+        region_failover_arn: str = "",
     ) -> None:
         self._failover_arn = failover_arn
         self._recovery_arn = recovery_arn
         self._rolling_arn = rolling_arn
         self._deployment_arn = deployment_arn
+        self._region_failover_arn = region_failover_arn
         self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
 
     def holder_state(self, execution_arn: str) -> HolderState:
@@ -65,6 +67,9 @@ class StepFunctions:
 
     def start_deployment(self, name: str, payload: Mapping[str, object]) -> str:
         return self._start(self._deployment_arn, name, payload)
+
+    def start_region_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        return bool(self._start(self._region_failover_arn, name, payload))
 
     def _start(self, machine_arn: str, name: str, payload: Mapping[str, object]) -> str:
         """The ARN of the execution, empty when there is one of that name."""
