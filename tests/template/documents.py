@@ -33,6 +33,13 @@ STATE_MACHINES: Final = {
     path.name.removesuffix(".asl.yaml"): path for path in sorted((ROOT / "statemachines").glob("*.asl.yaml"))
 }
 PLACEHOLDER: Final = re.compile(r"\$\{(\w+)\}")
+PLACEHOLDER_OF_AWS: Final = re.compile(r"\$\{([\w:]+)\}")
+MADE_UP: Final = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "111122223333",
+    "FleetName": "standfast",
+}
 
 
 class _NoManagedPolicies:
@@ -105,7 +112,7 @@ def machine(name: str) -> Document:
         if isinstance(value, str):
             return value
         if text := value.get("Fn::Sub"):
-            return str(text).replace("${AWS::Partition}", "aws")
+            return PLACEHOLDER_OF_AWS.sub(lambda name: MADE_UP[name[1]], str(text))
         if target(value) in machines:
             return f"arn:aws:states:us-east-1:111122223333:stateMachine:{target(value)}"
         return f"arn:aws:lambda:us-east-1:111122223333:function:{target(value)}"
