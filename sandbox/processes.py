@@ -17,7 +17,7 @@ import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +34,28 @@ class ChildError(RuntimeError):
     """A child ended, or took too long, before it was ready. The message holds the end of its log."""
 
 
+class Process(Protocol):
+    """What is used of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+class Forks(Protocol):
+    """What starts a child other than by a new interpreter: `sandbox.forking`."""
+
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], directory: Path, errors: BinaryIO | None
+    ) -> Process:
+        """Run what follows the interpreter in a command."""
+
+
 class Child:
     """One process, started at once. Safe to use from several threads.
 
@@ -41,7 +63,8 @@ class Child:
     `ready`: the first word of the line by which the child says that it is ready; None means that it is ready once
     started. `on_line` is called in a thread of its own with each later line of standard output, without its end.
     Standard error, and standard output that nobody asks for, are appended to `log` (default: discarded).
-    `kernel_lifeline=False` uses the watcher of other systems on Linux too.
+    `kernel_lifeline=False` uses the watcher of other systems on Linux too. `forks` runs what follows the interpreter in
+    the command. `pass_descriptors`: what else of ours it has open.
     """
 
     def __init__(
@@ -55,6 +78,8 @@ class Child:
         ready: str | None = READY,
         on_line: Callable[[str], None] | None = None,
         kernel_lifeline: bool = sys.platform == "linux",
+        forks: Forks | None = None,
+        pass_descriptors: Sequence[int] = (),
     ) -> None:
         self.name = name
         self._on_line = on_line
@@ -63,7 +88,14 @@ class Child:
         self._log = log
         self._lifeline: int | None = None
         self._write_lock = threading.Lock()
-        self._process = self._start(command, environment, directory, kernel_lifeline=kernel_lifeline)
+        environment = inherited_environment() if environment is None else environment
+        self._process: Process
+        if forks is None:
+            self._process = self._start(command, environment, directory, pass_descriptors, kernel=kernel_lifeline)
+        else:
+            with contextlib.ExitStack() as stack:
+                errors = None if log is None else stack.enter_context(log.open("ab"))
+                self._process = forks.start(command[1:], environment, directory, errors)
         _living.add(self)
         if ready is None:
             self._readiness.set_result("")
@@ -172,9 +204,15 @@ class Child:
         self.close()
 
     def _start(
-        self, command: Sequence[str], environment: Mapping[str, str] | None, directory: Path, *, kernel_lifeline: bool
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        descriptors: Sequence[int],
+        *,
+        kernel: bool,
     ) -> subprocess.Popen[bytes]:
-        reading, writing = (-1, -1) if kernel_lifeline else os.pipe()
+        reading, writing = (-1, -1) if kernel else os.pipe()
         arguments = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), str(reading), *command]
         with contextlib.ExitStack() as stack:
             errors = subprocess.DEVNULL if self._log is None else stack.enter_context(self._log.open("ab"))
@@ -186,13 +224,13 @@ class Child:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     cwd=directory,
-                    env=inherited_environment() if environment is None else dict(environment),
-                    pass_fds=() if kernel_lifeline else (reading,),
+                    env=dict(environment),
+                    pass_fds=tuple(descriptors) if kernel else (reading, *descriptors),
                     start_new_session=True,  # a Ctrl-C at the terminal is for the parent alone: it closes us
                 )
 
             process = _spawner.run(popen)
-        if not kernel_lifeline:
+        if not kernel:
             os.close(reading)
             self._lifeline = writing
         return process

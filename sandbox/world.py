@@ -28,7 +28,8 @@ class Sandbox:
 
     `regions`: those of the fleet. With more than one there is a watcher, and the Regions share a table; one alone is
     what the workflow tests need, and quick. `regions` (by name) and `watcher` are there from the beginning. `built`: a
-    folder of `sam build`, whose layers the functions then run with.
+    folder of `sam build`, whose layers the functions then run with. `cold`: a function starts as a new interpreter,
+    as on AWS.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Sandbox:
         latencies: Latencies | None = None,
         seed: int = 0,
         built: Path | None = None,
+        cold: bool = False,
         say: Callable[[str], None] = lambda _: None,
         on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -51,7 +53,7 @@ class Sandbox:
             latencies=latencies or Latencies(),
             seed=seed,
             log_directory=directory / "logs",
-            **_runtime(built),
+            **_runtime(built, cold=cold),
             on_log=on_log,
         )
         self.regions = {
@@ -200,13 +202,14 @@ class Sandbox:
             list(pool.map(act, regions))
 
 
-def _runtime(built: Path | None) -> dict[str, Any]:
+def _runtime(built: Path | None, *, cold: bool) -> dict[str, Any]:
     """The workers' interpreter and layers: the working tree's, or what `sam build` built and an interpreter that has
     none of our packages."""
+    slow: dict[str, Any] = {"libraries": ()} if built or cold else {}
     if built is None:
-        return {"runtime_python": ROOT / ".venv-runtime" / "bin" / "python"}
+        return {"runtime_python": ROOT / ".venv-runtime" / "bin" / "python", **slow}
     layers = {name: built.resolve() / name for name in ("StandfastLayer", "DependenciesLayer")}
     missing = [str(folder) for folder in layers.values() if not folder.is_dir()]
     if missing:
         raise SandboxError(f"{', '.join(missing)} is not there; run `make built`, or sam build --build-dir {built}")
-    return {"runtime_python": ROOT / ".venv-lambda" / "bin" / "python", "layers": layers}
+    return {"runtime_python": ROOT / ".venv-lambda" / "bin" / "python", "layers": layers, **slow}

@@ -59,6 +59,8 @@ BUILT_LAYERS: Final[Mapping[str, Path | None]] = {
     "StandfastLayer": Path("layers/standfast"),
     "DependenciesLayer": None,
 }
+# What most handlers import of other people's.
+LIBRARIES: Final = ("boto3", "httpx", "pydantic")
 # The image parameter that infrastructure/gpu-cluster.yaml reads: AWS publishes it, moto does not.
 DEEP_LEARNING_IMAGE: Final = (
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"
@@ -70,8 +72,8 @@ class Cloud:
     """A context manager. Where no Region is named, the first of `regions` is meant.
 
     `runtime_python`: the interpreter of the workers; it holds what a Lambda holds, no more. `layers`: what stands for
-    those that `sam build` builds, see `templates.expand`. `on_log` is called with the Region, the name of a function
-    and each line that it writes.
+    those that `sam build` builds, see `templates.expand`. `libraries`: see `ExecutionEnvironments`.
+    `on_log` is called with the Region, the name of a function and each line that it writes.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Cloud:
         log_directory: Path,
         runtime_python: Path,
         layers: Mapping[str, Path | None] = BUILT_LAYERS,
+        libraries: Sequence[str] = LIBRARIES,
         on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._layers = layers
@@ -120,6 +123,7 @@ class Cloud:
                 on_log=on_log,
                 monitor=self.monitoring.hear,
                 network=self.network,
+                libraries=libraries,
             )
             targets = events.Targets(self.network)
             self.names = name_service.NameService(self.network, self.latency)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from moto.awslambda import models as lambda_models
 from moto.core.exceptions import JsonRESTError
 
+from sandbox import forking
 from sandbox.aws import deployed, destinations
 from sandbox.aws.destinations import send_to_queue
 from sandbox.aws.roles import RoleClients
 from sandbox.aws.runtime_api import Answer, Environment
+from sandbox.forking import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +55,8 @@ class ExecutionEnvironments:
     processes. `log_directory` gets a folder a Region with a file for each function. `on_log` is called with Region,
     name and each line of its standard output, `monitor` with its ARN and the line. `retry_seconds`: the waits before
     the retries of an asynchronous event. `network`: what is in a Region that is lost ends, and nothing starts there.
+    `libraries` are imported once for all processes, which are then forks, where this system has them; without any,
+    each process is a new interpreter, as slow to start as on AWS.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class ExecutionEnvironments:
         monitor: Callable[[str, str], None] | None = None,
         network: Network,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
+        libraries: Sequence[str] = (),
     ) -> None:
         self._endpoint_url = endpoint_url
         self._python = python
@@ -82,6 +87,9 @@ class ExecutionEnvironments:
         self._starting: list[str] = []  # ARNs of functions: their places are taken, the processes are on their way
         self._events: set[threading.Thread] = set()
         self._closed = threading.Event()
+        self._forks: ForkServer | None = None
+        if libraries and forking.AVAILABLE:
+            self._forks = ForkServer(python, libraries, log_directory / "fork-server.log")
         network.on_change(self._end_what_is_lost)
 
     def invoke(self, function: Any, payload: bytes) -> Answer:
@@ -139,6 +147,8 @@ class ExecutionEnvironments:
         self.stop(active=True)
         for thread in tuple(self._events):
             thread.join(_EVENT_END_SECONDS)
+        if self._forks is not None:
+            self._forks.close()
 
     def _acquire(self, function: Any, *, fresh: bool = False) -> Environment:
         """An environment that is the caller's alone until it is released; `fresh`: none that is there already."""
@@ -233,6 +243,7 @@ class ExecutionEnvironments:
             code,
             log=self._log_file(function),
             on_line=lambda line: self._heard(function, line),
+            forks=self._forks,
         )
 
     def _heard(self, function: Any, line: str) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from sandbox.processes import Forks
+
 _VERSION: Final = "/2018-06-01/runtime"
 _POLL_SECONDS: Final = 0.05  # how late the death of the process is seen; an answer is seen at once
 _SHUTDOWN_SECONDS: Final = 0.1  # how late the server sees that it is to end
@@ -65,7 +67,7 @@ class _Invocation:
 class Environment:
     """One process that takes one invocation at a time.
 
-    `version`: what was deployed when it was started; another version wants another environment.
+    `version`: what was deployed when it was started; another version wants another environment. `forks`: see Child.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Environment:
         *,
         log: Path,
         on_line: Callable[[str], None],
+        forks: Forks | None = None,
     ) -> None:
         self.function_arn = function_arn
         self.version = version
@@ -102,6 +105,7 @@ class Environment:
                 log=log,
                 ready=None,
                 on_line=on_line,
+                forks=forks,
             )
             self._started.set()
         except BaseException:
