@@ -241,6 +241,8 @@ def put_execution_status(regions: Iterable[str]) -> Callable[[ExecutionStatus], 
 class Ticker:
     """Fires EventBridge Scheduler's schedules in real time: a new one at once, then at its rate and in its own phase.
 
+    What comes round every hour or less often is not new: it has a time of its own within its period, as in a fleet that
+    has run for a while, and does not meet all others at the beginning.
     AWS invokes a target at any time within the minute that it is due in ("Schedule types in EventBridge Scheduler"), so
     the schedules of a fleet do not meet in one second; here each has its second of the minute by its name.
     A schedule's name means that of the first of the Regions, unless another Region is named. The schedules of a Region
@@ -299,13 +301,15 @@ class Ticker:
                 if idle or now < self._due.get(key, begin):
                     continue
                 try:
-                    wait = period(schedule) * (1.0 if key in self._due else phase(*key))
+                    known, every = key in self._due, period(schedule)
+                    wait = every if known else every * phase(*key)
                     self._due[key] = max(self._due.get(key, now), now - _TICK_SECONDS) + wait
                 except ValueError:
                     logger.exception("a schedule never fires: %s", key)
                     self._due[key] = math.inf
                 else:
-                    self._fire(schedule)
+                    if known or every < _UNITS["hour"]:
+                        self._fire(schedule)
 
     def _fire(self, schedule: Any) -> None:
         target = schedule.target

@@ -276,6 +276,16 @@ def test_a_schedule_fires_at_once_and_then_waits_for_its_time(
         ticker.fire("nothing")
 
 
+def test_what_comes_round_every_hour_has_its_own_time_within_the_hour(
+    schedule: Callable[..., None], ticker: events.Ticker, fired: Fired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "phase", lambda _region, _name: 0.5 / 3600)
+    schedule("hourly", "rate(1 hour)")
+    ticker.start()
+    assert fired.next(within=0.2) is None
+    assert fired.next() == "hourly"
+
+
 def test_the_first_firing_waits_as_long_as_it_is_told(
     schedule: Callable[..., None], ticker: events.Ticker, fired: Fired
 ) -> None:
