@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import pytest
 
@@ -41,12 +42,12 @@ def fail_over(region: SandboxRegion, *, failed: str) -> dict[str, object]:
     return region.wait_for_end(region.start_execution(payload))
 
 
-def test_the_watcher_sees_every_region_and_all_regions_know_it(sandbox: Sandbox) -> None:
+def test_every_vantage_point_sees_every_region_and_all_regions_know_it(sandbox: Sandbox) -> None:
     def healthy() -> set[tuple[str, str]]:
         return {(sight.vantage, sight.region) for sight in sandbox.sights() if sight.verdict is Verdict.HEALTHY}
 
     watcher = sandbox.stacks[-1]
-    watcher.wait_for("the sights", lambda: healthy() == {(WATCHER, EAST), (WATCHER, WEST)}, 20)
+    watcher.wait_for("the sights", lambda: healthy() == set(product((EAST, WEST, WATCHER), (EAST, WEST))), 20)
 
 
 def test_the_switch_that_is_set_in_one_region_holds_in_all(sandbox: Sandbox) -> None:
