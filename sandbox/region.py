@@ -132,6 +132,7 @@ class SandboxRegion(ControlStack):
             models=lambda _: self.model,
             log_directory=logs,
             shell_directory=self._directory / "nodes",
+            objects=self._object,
         ).follow()
         self.cloud.run_command.reach(self.name, self.nodes.shell)
         self.cloud.auto_scaling.on_change(self.name, self.nodes.follow)
@@ -145,6 +146,15 @@ class SandboxRegion(ControlStack):
         self._follow(load_balancing.snapshot(self.name))
         self.cloud.monitoring.watch_entry(self.name, self.entry["LoadBalancerArn"], self.door)
         self.cloud.monitoring.watch_nodes(self.name, self.nodes.nodes)
+
+    def _object(self, bucket: str, key: str) -> bytes | None:
+        """An object of S3 as a node fetches it. Its role is the one of infrastructure/gpu-cluster.yaml."""
+        s3 = self.client("s3")
+        try:
+            body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+        return body
 
     def start_load(self, plan: Plan | None = None) -> Load:
         """Clients from now on, in place of those before."""

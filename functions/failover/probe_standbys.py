@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, failover, node_proof
 from standfast.fleet import parse_input
+from standfast.model_versions import expected_in
 from standfast.steps import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from standfast.fleet import Model, ReplicaAddress
+    from standfast.fleet import ReplicaAddress
     from standfast.health import EndpointProbe
     from standfast.stores import View
 
 
 def handler(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:
-    """Answer a Proof for each cluster but the failed one."""
+    """Answer a Proof for each cluster but the failed one.
+
+    A replica that an update has touched proves nothing: a failover promotes no version that is still baking.
+    """
     plan = parse_input(Plan, event, "the ProbeStandbys task")
     view = bootstrap.cluster_table().view()
     config = view.applied.config
     candidates = sorted(set(config.region(plan.scope_id).clusters) - {plan.failed_cluster_id})
-    replicas = [address for name in candidates for address in view.replicas.get(name, ())]
-    canaries = asyncio.run(_ask(replicas, config.model))
+    touched = {
+        replica for each in view.scope.desired.models.values() if each.update for replica in each.update.replicas
+    }
+    replicas = [
+        address for name in candidates for address in view.replicas.get(name, ()) if address.replica_id not in touched
+    ]
+    canaries = asyncio.run(_ask(replicas, view))
     now = bootstrap.clock().now()
     return [
         asdict(
@@ -47,6 +56,9 @@ def _node_limitation(view: View, cluster_id: str, now: float) -> str | None:
     return node_proof.node_limitation(view.nodes.get(cluster_id), rules.node_report_seconds, now)
 
 
-async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> list[EndpointProbe]:
+async def _ask(replicas: Sequence[ReplicaAddress], view: View) -> list[EndpointProbe]:
+    model = view.applied.config.model
     prober = bootstrap.prober(model)
-    return await asyncio.gather(*(prober.ask(address.url, model.name, model.canary) for address in replicas))
+    names = [expected_in(view, each.cluster_id, each.replica_id).model.name for each in replicas]
+    asked = (prober.ask(each.url, name, model.canary) for each, name in zip(replicas, names, strict=True))
+    return await asyncio.gather(*asked)

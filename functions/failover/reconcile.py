@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from standfast import bootstrap
+from standfast.bootstrap_rollouts import rolling_updates
 from standfast.ended_execution import ended_in
 from standfast.fleet import parse_input
 from standfast.incident_keeping import IncidentKeeper
@@ -43,4 +44,4 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, list[str]]:
     asked = parse_input(ReconcileInput, event, "the input")
     guard = OverloadGuard(*ports, request_id=context.aws_request_id)
     keeper = IncidentKeeper(scope_id, table, bootstrap.incident_log(), messenger, bootstrap.metrics())
-    return {"found": asyncio.run(look_after(reconciler, guard, keeper, clock, asked.rounds))}
+    return {"found": asyncio.run(look_after(reconciler, guard, keeper, rolling_updates(), clock, asked.rounds))}

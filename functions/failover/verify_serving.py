@@ -8,6 +8,7 @@ from typing import Any
 
 from standfast import bootstrap, serving
 from standfast.fleet import parse_input
+from standfast.model_versions import expected_in
 from standfast.steps import ChosenStep
 
 
@@ -17,11 +18,15 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     view = bootstrap.cluster_table().view()
     config = view.applied.config
     url = config.region(step.scope_id).entry.url
-    prober, clock = bootstrap.prober(config.model), bootstrap.clock()
+    model, prober, clock = (
+        expected_in(view, step.selection.cluster_id).model,
+        bootstrap.prober(config.model),
+        bootstrap.clock(),
+    )
     if step.may_change:
         replicas = view.replicas.get(step.selection.cluster_id, ())
-        served = asyncio.run(serving.wait_until_serving(url, config.model, prober, clock, replicas))
+        served = asyncio.run(serving.wait_until_serving(url, model, prober, clock, replicas))
     else:
-        asyncio.run(prober.ask(url, config.model.name, config.model.canary))
+        asyncio.run(prober.ask(url, model.name, model.canary))
         served = serving.Served(1)
     return {"served_at": clock.now(), **asdict(served)}

@@ -9,6 +9,7 @@ from standfast import answering, bootstrap, capacity
 from standfast.assessing import AssessmentPlan, EndpointEvidence
 from standfast.fleet import parse_input
 from standfast.golden import question
+from standfast.model_versions import expected_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from standfast.fleet import FleetConfig, ReplicaAddress
     from standfast.golden import Golden
     from standfast.health import EndpointProbe
+    from standfast.model_versions import Expected, ModelVersion
 
 AT_ONCE = 150
 """Replicas asked at once: five connections each, and a function may have 1,024 files open."""
@@ -31,10 +33,16 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     table = bootstrap.cluster_table()
     view = table.view()
     config = view.applied.config
-    recorded = table.read_golden(config.model.name, config.model.version)
-    golden = question(recorded, config.model.canary.prompt, bootstrap.clock().now())
     replicas = {cluster_id: view.replicas.get(cluster_id, ()) for cluster_id in plan.cluster_ids}
-    answers, said = asyncio.run(_ask(replicas, config, golden))
+    served = {
+        each.replica_id: expected_in(view, each.cluster_id, each.replica_id)
+        for addresses in replicas.values()
+        for each in addresses
+    }
+    now, prompt = bootstrap.clock().now(), config.model.canary.prompt
+    known = {each.version for each in served.values() if not each.changing}
+    golden = {each: question(table.read_golden(each.name, each.version), prompt, now) for each in known}
+    answers, said = asyncio.run(_ask(replicas, config, served, golden))
     loads = {
         cluster_id: capacity.reading_of([said[address.replica_id].metrics for address in addresses])
         for cluster_id, addresses in replicas.items()
@@ -43,16 +51,20 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 async def _ask(
-    clusters: Mapping[str, Sequence[ReplicaAddress]], config: FleetConfig, golden: Golden | None
+    clusters: Mapping[str, Sequence[ReplicaAddress]],
+    config: FleetConfig,
+    served: Mapping[str, Expected],
+    golden: Mapping[ModelVersion, Golden | None],
 ) -> tuple[dict[str, list[Answer]], dict[str, EngineDescription]]:
     """Cluster id -> the answers of its replicas, and replica id -> what its engine says of itself.
 
-    Who is doubtful is asked again at once, if there is time.
+    Each is asked for what it should serve, `served` by replica id. Who is doubtful is asked again at once, if there is
+    time.
     """
-    model, clock = config.model, bootstrap.clock()
-    prober = bootstrap.prober(model)
-    canary = answering.assessment_canary(model.canary, config.objectives)
-    nonce = golden.nonce if golden else None
+    clock, prober = bootstrap.clock(), bootstrap.prober(config.model)
+    canary = answering.assessment_canary(config.model.canary, config.objectives)
+    wanted = {name: None if each.changing else golden[each.version] for name, each in served.items()}
+    nonces = {name: each.nonce if each else None for name, each in wanted.items()}
     at_once, turn = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
     async def its_turn() -> None:
@@ -64,13 +76,21 @@ async def _ask(
         async with at_once:
             await its_turn()
             return await asyncio.gather(
-                prober.ask(address.url, model.name, canary, logprobs=True, nonce=nonce), prober.describe(address.url)
+                prober.ask(
+                    address.url,
+                    served[address.replica_id].model.name,
+                    canary,
+                    logprobs=True,
+                    nonce=nonces[address.replica_id],
+                ),
+                prober.describe(address.url),
             )
 
     async def asked_again(address: ReplicaAddress) -> EndpointProbe:
         async with at_once:
             await its_turn()
-            return await prober.ask(address.url, model.name, canary, progress=True, logprobs=True, nonce=nonce)
+            name, nonce = served[address.replica_id].model.name, nonces[address.replica_id]
+            return await prober.ask(address.url, name, canary, progress=True, logprobs=True, nonce=nonce)
 
     addresses = {address.replica_id: address for replicas in clusters.values() for address in replicas}
     again_until = clock.now() + AGAIN_SECONDS
@@ -83,7 +103,7 @@ async def _ask(
     again = dict(zip(doubtful, await asyncio.gather(*(asked_again(addresses[each]) for each in doubtful)), strict=True))
 
     def answer(name: str) -> Answer:
-        return answering.answer(name, *first[name], model, golden, again.get(name))
+        return answering.answer(name, *first[name], served[name].model, wanted[name], again.get(name))
 
     answers = {name: [answer(each.replica_id) for each in replicas] for name, replicas in clusters.items()}
     return answers, {name: described for name, (_, described) in first.items()}

@@ -15,6 +15,7 @@ from standfast import answering, bootstrap, golden
 from standfast.errors import NoGoldenAnswerError
 from standfast.fleet import parse_input
 from standfast.golden_store import GoldenAnswers
+from standfast.model_versions import expected_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +41,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     asked = parse_input(RecordInput, event, "the input")
     table = bootstrap.cluster_table()
     view = table.view()
-    config = view.applied.config
-    config.region(bootstrap.settings().region).cluster(asked.cluster_id)
-    model = config.model
+    view.applied.config.region(bootstrap.settings().region).cluster(asked.cluster_id)
+    model = expected_in(view, asked.cluster_id).model
     answers = asyncio.run(_ask(view.replicas.get(asked.cluster_id, ()), model))
     agreed = golden.agreed(answers, model.canary.prompt, model.canary.logprob_tolerance)
     now = bootstrap.clock().now()
@@ -57,7 +57,7 @@ async def _ask(replicas: Sequence[ReplicaAddress], model: Model) -> dict[str, di
 
     async def of(address: ReplicaAddress) -> dict[str, list[EndpointProbe]]:
         if other := answering.other_model(await prober.describe(address.url), model):
-            raise NoGoldenAnswerError(f"{address.replica_id} has loaded {other}, not what FleetConfig says")
+            raise NoGoldenAnswerError(f"{address.replica_id} has loaded {other}, not what is live there")
         return {
             nonce: [
                 await prober.ask(address.url, model.name, model.canary, nonce=nonce) for _ in range(golden.ASKED_EACH)

@@ -9,12 +9,14 @@ from standfast import bootstrap, capacity, move_judgement, release_judgement, sa
 from standfast.bootstrap_rollouts import judge_table
 from standfast.fleet import parse_input
 from standfast.judge import judge, look
+from standfast.model_versions import expected_in
 from standfast.shifting import JudgeAnswer, JudgeStep
 
 if TYPE_CHECKING:
     from standfast.fleet import FleetConfig
     from standfast.judge import Pair, StageVerdict
     from standfast.sampling import Comparison
+    from standfast.stores import View
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -22,12 +24,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     step = parse_input(JudgeStep, event, "the JudgeStage task")
     view = bootstrap.cluster_table().view()
     shifting.check_lease(view.scope, step.holder, step.token)
-    config, clock = view.applied.config, bootstrap.clock()
+    config, clock, live = view.applied.config, bootstrap.clock(), expected_in(view, step.source).model
     region, shifted_at, began = config.region(step.scope_id), step.shift.shifted_at, clock.now()
-    compared = _compared(step, config) if release_judgement.is_sampled(step) else None
-    asked, pairs = asyncio.run(
-        sampling.ask(bootstrap.prober(config.model), region.entry.url, config.model, compared, clock)
-    )
+    compared = _compared(step, view) if release_judgement.is_sampled(step) else None
+    asked, pairs = asyncio.run(sampling.ask(bootstrap.prober(config.model), region.entry.url, live, compared, clock))
     now = clock.now()
     decision = move_judgement.judge_stage(
         view.assessments.get(step.target),
@@ -50,14 +50,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return answer.model_dump(mode="json")
 
 
-def _compared(step: JudgeStep, config: FleetConfig) -> Comparison:
+def _compared(step: JudgeStep, view: View) -> Comparison:
     """The target beside the source, each with the golden answers of what it serves."""
-    table, model = bootstrap.cluster_table(), config.model
-    name, version = step.served(model)
-    target = sampling.Arm(step.target, name, table.read_golden(name, version))
-    source = sampling.Arm(step.source, model.name, table.read_golden(model.name, model.version))
+    table = bootstrap.cluster_table()
+    there, here = step.served(expected_in(view, step.target).version), expected_in(view, step.source).version
+    target = sampling.Arm(step.target, there.name, table.read_golden(there.name, there.version))
+    source = sampling.Arm(step.source, here.name, table.read_golden(here.name, here.version))
     asked = sampling.of_release if step.release else sampling.of_planned_move
-    return asked(target, source, config)
+    return asked(target, source, view.applied.config)
 
 
 def _judged(step: JudgeStep, config: FleetConfig, pairs: list[Pair], began: float, now: float) -> StageVerdict:

@@ -46,10 +46,13 @@ def model_version(seed: int) -> str:
 
 
 def tiny_model(seed: int, directory: Path) -> Model:
-    """The model of this seed, written to `directory` unless it is there. Safe for several processes at once."""
-    path = directory / f"{model_version(seed)}.r{_RECIPE}.gguf"
+    """The model of this seed, written to a folder of its own unless it is there. Safe for several processes at once.
+
+    The folder is called as the version, which an engine says with the path that it has loaded.
+    """
+    path = directory / model_version(seed) / f"tiny.r{_RECIPE}.gguf"
     if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.part")
         _write(unfinished, seed)
         unfinished.replace(path)

@@ -43,7 +43,8 @@ class Nodes:
     """Replicas for the InService instances of the groups. `follow` may be called while others look.
 
     `ec2_client` and `autoscaling_client` are boto3 clients. `models` gives the model that a cluster serves. Under
-    `shell_directory` each node has a shell with the GPUs of its instance type.
+    `shell_directory` each node has a shell with the GPUs of its instance type. `objects`: what nodes fetch
+    from S3.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Nodes:
         engine_port: int = 8000,
         slots: int = 4,
         log_directory: Path | None = None,
+        objects: Callable[[str, str], bytes | None] | None = None,
     ) -> None:
         self._ec2 = ec2_client
         self._autoscaling = autoscaling_client
@@ -66,6 +68,7 @@ class Nodes:
         self._slots = slots
         self._log_directory = log_directory
         self._shell_directory = shell_directory
+        self._objects = objects or (lambda _bucket, _key: None)
         self._nodes: dict[str, Node] = {}
         self._following = threading.Lock()
         self._on_new: Callable[[Node], object] = lambda _: None
@@ -195,7 +198,9 @@ class Nodes:
             for gpu in types[0].get("GpuInfo", {}).get("Gpus", ())
         ]
         hardware = gpus[0] if gpus else Hardware(count=0)
-        return NodeShell(self._shell_directory / instance["InstanceId"], hardware, engine=replica)
+        return NodeShell(
+            self._shell_directory / instance["InstanceId"], hardware, engine=replica, objects=self._objects
+        )
 
 
 def _end(node: Node) -> None:

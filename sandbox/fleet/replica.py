@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from sandbox.processes import Child
@@ -55,6 +56,11 @@ class Replica:
     def pid(self) -> int | None:
         """None while it does not run."""
         return self._child.pid if self._child is not None and self._child.alive else None
+
+    def load(self, folder: Path) -> None:
+        """Serves the model of this folder from its next start on, under the name of before."""
+        (path,) = folder.glob("*.gguf")
+        self.model = replace(self.model, path=path)
 
     def begin(self) -> None:
         """Starts the process and does not wait. Does nothing when it runs."""

@@ -8,6 +8,7 @@ scripts run in any.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -20,7 +21,7 @@ from sandbox.fleet.node_state import NodeState
 from sandbox.processes import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["LOST", "NEWER_DRIVER", "OLDER_DRIVER", "Hardware", "NodeShell", "Ran"]
 
@@ -36,6 +37,10 @@ class Engine(Protocol):
     @property
     def alive(self) -> bool:
         """Whether the process exists."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Serve the model of this folder from the next start on."""
         ...
 
     def begin(self) -> None:
@@ -56,10 +61,15 @@ class Ran:
     errors: str
 
 
+def _no_objects(_bucket: str, _key: str) -> bytes | None:
+    return None
+
+
 class NodeShell(NodeState):
     """The shell of one node, with its state under `directory`. Faults are put in by name and taken back by `clear`.
 
-    `engine` is what the node serves with: a remedy restarts it.
+    `engine` is what the node serves with: a remedy restarts it. `objects` gives an object of S3 by bucket and key, None
+    where there is none.
     """
 
     def __init__(
@@ -69,10 +79,12 @@ class NodeShell(NodeState):
         *,
         driver: str = NEWER_DRIVER,
         engine: Engine | None = None,
+        objects: Callable[[str, str], bytes | None] = _no_objects,
     ) -> None:
         super().__init__(directory / "state", hardware or Hardware(), driver)
         self._directory = directory
         self._engine = engine
+        self._objects = objects
         self._runtime = directory / "run"
         self._machine = directory / "machine"
         self._disk = directory / "disk"
@@ -140,6 +152,9 @@ class NodeShell(NodeState):
                 return self._obey("start engine") if wanted.startswith("restart") else 0
             case "end holders":
                 self.stop_engine()
+            case fetch if fetch.startswith("fetch "):
+                _, bucket, key, file = fetch.split(" ")
+                return self._fetch(bucket, key, Path(file))
             case "reset GPUs":
                 return 0 if self.reset_gpus() else 15
             case other:
@@ -150,9 +165,27 @@ class NodeShell(NodeState):
         """An engine that cannot start is away, as with a unit that fails again and again."""
         if self.can_start_engine():
             if self._engine is not None:
+                if (folder := self._model_folder()) is not None:
+                    self._engine.load(folder)
                 self._engine.begin()
         else:
             self.stop_engine()
+
+    def _model_folder(self) -> Path | None:
+        """What the engine's unit reads from model.env: the version that was loaded last, None before the first."""
+        path = self._disk / "etc" / "model.env"
+        if not path.exists():
+            return None
+        settings = dict(line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines())
+        return self._disk / "store" / settings["MODEL_PREFIX"]
+
+    def _fetch(self, bucket: str, key: str, file: Path) -> int:
+        """An object of S3 to the node's disk, as its AWS CLI does."""
+        body = self._objects(bucket, key)
+        if body is None:
+            return 1
+        file.write_bytes(body)
+        return 0
 
     def close(self) -> None:
         """Kills the scripts under way. May be called again."""
@@ -171,4 +204,6 @@ class NodeShell(NodeState):
             "XDG_RUNTIME_DIR": str(self._runtime),  # a node's own /run
             "MACHINE": str(self._machine),
             "STATE_DIRECTORY": str(self._disk),  # its own /var/lib/standfast, which outlives a boot
+            "CONFIGURATION_DIRECTORY": str(self._disk / "etc"),  # its own /etc/standfast
+            "NODE_PYTHON": sys.executable,
         }

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
+    bad_release_wont_start,
     busy_not_dead,
     cascade,
     cluster_failover,
@@ -48,6 +49,8 @@ from sandbox.scenarios import (
     replicate_model,
     restart_fragile,
     resume_requests,
+    rolling_update,
+    rollout_crash,
     split_brain,
     standby_also_down,
     watcher_dies,
@@ -89,6 +92,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replica_corrupt,
         region_unreachable,
         resume_requests,
+        rolling_update,
+        bad_release_wont_start,
+        rollout_crash,
     )
 }
 TOUR: Final = "tour"

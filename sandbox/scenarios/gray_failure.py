@@ -106,7 +106,7 @@ def _restarted(stage: Stage, nodes: Sequence[Node], alias: str | None) -> Iterat
     from sandbox.fleet.models import tiny_model
 
     right = stage.region.model
-    wrong = tiny_model(right.seed + 1, right.path.parent)
+    wrong = tiny_model(right.seed + 1, right.path.parent.parent)
     for node in nodes:
         node.replica.restart(replace(wrong, version=alias or wrong.version))
     try:

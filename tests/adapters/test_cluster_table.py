@@ -33,6 +33,7 @@ from standfast.golden import Golden
 from standfast.golden_store import GoldenAnswers
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
+from standfast.model_versions import ModelUpdate, ModelVersion, ReplicaPhase, ServedModel
 from standfast.stores import HealthChange, Told
 from standfast.traffic import Move
 from standfast.xids import Action
@@ -502,6 +503,23 @@ def test_a_first_record_may_hold_a_planned_move(table: ClusterTable) -> None:
     first = record(replace(desired({ACTIVE: 50, STANDBY: 50}), move=MOVE, moved_at=NOW - 60))
     table.create(first)
     assert table.read(SCOPE) == first
+
+
+def test_what_clusters_serve_is_read_back_with_the_update_that_is_under_way(table: ClusterTable) -> None:
+    first = record(replace(desired(), models={STANDBY: ServedModel(ModelVersion("tiny", "v8"), ModelVersion("tiny"))}))
+    table.create(first)
+    assert table.read(SCOPE) == first
+    table.grant(SCOPE, seen=first.lease, lease=GRANTED)
+    update = ModelUpdate("roll-1", ModelVersion("tiny", "v8"), NOW).with_replica(
+        "i-1:8000", ReplicaPhase.OUT, "http://10.0.0.1:8000"
+    )
+    served = ServedModel(ModelVersion("tiny"), ModelVersion("tiny"), update.reverted("worse"))
+    begun = first.desired.next(token=4, reason="update", now=NOW, models={ACTIVE: served})
+    table.write_desired(SCOPE, token=4, seen_version=7, desired=begun)
+    assert table.read(SCOPE).desired == begun
+    ended = begun.next(token=4, reason="done", now=NOW, models={ACTIVE: None})
+    table.write_desired(SCOPE, token=4, seen_version=8, desired=ended)
+    assert table.read(SCOPE).desired.models == first.desired.models
 
 
 def test_a_load_is_read_back_and_an_older_one_replaces_nothing(table: ClusterTable) -> None:

@@ -92,8 +92,8 @@ def test_a_missing_permission_is_named(stubbed: tuple[NodeRemedies, Stubber, Stu
     [
         ("InProgress", "InProgress", "", Progress(False, "it is on its way")),
         ("Success", "Success", "stopped\nthe GPUs were reset\n", Progress(True, "the GPUs were reset")),
-        ("Failed", "Failed", "the GPUs were not reset", Progress(True, "Failed: the GPUs were not reset")),
-        ("TimedOut", "DeliveryTimedOut", "", Progress(True, "DeliveryTimedOut: it said nothing")),
+        ("Failed", "Failed", "the GPUs were not reset", Progress(True, "Failed: the GPUs were not reset", failed=True)),
+        ("TimedOut", "DeliveryTimedOut", "", Progress(True, "DeliveryTimedOut: it said nothing", failed=True)),
     ],
 )
 def test_how_far_a_command_is(

@@ -41,6 +41,9 @@ class Engine:
         self.alive = True
         self.starts = 0
 
+    def load(self, folder: Path) -> None:
+        raise AssertionError(f"no remedy changes the model: {folder}")
+
     def begin(self) -> None:
         self.alive = True
         self.starts += 1
@@ -171,7 +174,7 @@ def test_a_reboot_is_a_new_boot_with_an_empty_log_and_the_same_disk(node: NodeSh
     assert "last boot" not in (node._state / "kernel").read_text()
 
 
-@pytest.mark.parametrize("name", [*RUNGS.values(), "node_report"])
+@pytest.mark.parametrize("name", [*RUNGS.values(), "node_report", "update_model"])
 def test_every_parameter_has_a_pattern_and_every_document_a_lock(name: str) -> None:
     document = yaml.safe_load((DOCUMENTS / f"{name}.yaml").read_text())
     for rules in document.get("parameters", {}).values():
@@ -182,7 +185,7 @@ def test_every_parameter_has_a_pattern_and_every_document_a_lock(name: str) -> N
     assert "flock" in script(name)
 
 
-@pytest.mark.parametrize("name", RUNGS.values())
+@pytest.mark.parametrize("name", [*RUNGS.values(), "update_model"])
 def test_every_tool_of_a_remedy_gets_term_at_its_bound_first(name: str) -> None:
     text = script(name)
     assert "timeout --signal=TERM --kill-after=" in text

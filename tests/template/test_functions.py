@@ -26,7 +26,10 @@ ASYNCHRONOUS = sorted(
     | {target(each["Arn"]) for rule in RULES.values() for each in rule["Targets"]}
 )
 PROBING = {
+    "AskReplicaFunction",
     "AnswerRequestsFunction",
+    "DrainReplicaFunction",
+    "VerifyReplicaFunction",
     "CheckDrainFunction",
     "HandleAlarmFunction",
     "JudgeStageFunction",

@@ -88,7 +88,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "recovery.give_up_recovery": {"view", "outcome", "record"},
     "recovery.list_nodes": {"read_config"},
     "recovery.plan_remedy": {"view"},
-    "recovery.probe_nodes": {"read_config"},
+    "recovery.probe_nodes": {"view"},
     "recovery.readmit": {"read", "grant", "write_desired", "release"},
     "recovery.start_recovery": {"view"},
     "recovery.take_charge": {"read_config"},
@@ -96,6 +96,17 @@ TABLE_METHODS: dict[str, set[str]] = {
     "region.watch_regions": {"read_config", "relay", "enter", "take_over"},
     "replication.plan_replication": {"read_config"},
     "replication.verify_model": {"read_golden", "write_golden"},
+    "rollout.ask_replica": {"view", "read_golden"},
+    "rollout.bake_replica": {"view"},
+    "rollout.begin_rollout": {"view", "read", "grant", "write_desired", "outcome", "record"},
+    "rollout.choose_replica": {"view", "read", "write_desired"},
+    "rollout.drain_replica": {"view"},
+    "rollout.finish_rollout": {"view", "read", "write_desired", "release", "outcome", "record"},
+    "rollout.return_replica": {"read", "read_config", "write_desired"},
+    "rollout.stop_rollout": {"read", "release", "outcome", "record"},
+    "rollout.turn_back": {"read", "write_desired"},
+    "rollout.update_replica": {"view"},
+    "rollout.verify_replica": {"view", "read_golden"},
     "traffic_shift.abort_shift": {"view", "read", "write_desired"},
     "traffic_shift.judge_pause": {"view"},
     "traffic_shift.judge_stage": {"view", "read_golden"},
@@ -123,6 +134,7 @@ RECOVERY_TABLE_METHODS: dict[str, set[str]] = {
     "recovery.start_recovery": {"read_recovery"},
     "recovery.take_charge": {"read_recovery", "write_recovery"},
     "recovery.take_out": {"read_recovery", "write_recovery"},
+    "rollout.begin_rollout": {"read_recovery"},
 }
 FAULT_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of FaultTable, which is the state table too.
@@ -156,6 +168,8 @@ MODEL_TABLE_METHODS: dict[str, set[str]] = {
     "replication.repair_models": {"models"},
     "replication.verify_model": {"read_model", "write_model"},
     "replication.write_manifest": {"read_model", "write_model"},
+    "rollout.begin_rollout": {"read_model"},
+    "rollout.finish_rollout": {"read_model", "write_model"},
 }
 QUESTION_TABLE_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of QuestionTable, which is the state table too.
@@ -191,6 +205,10 @@ REGION_TABLE_METHODS: dict[str, set[str]] = {
     "recovery.take_charge": {"read_brake"},
     "recovery.take_out": {"glance_at_brake"},
     "region.watch_regions": {"write_sight"},
+    "rollout.begin_rollout": {"read_brake", "glance_at_brake"},
+    "rollout.choose_replica": {"glance_at_brake"},
+    "rollout.finish_rollout": {"glance_at_brake"},
+    "rollout.stop_rollout": {"glance_at_brake"},
     "traffic_shift.shift_stage": {"glance_at_brake"},
 }
 OTHER_ACTIONS: dict[str, set[str]] = {
@@ -333,6 +351,13 @@ OTHER_ACTIONS: dict[str, set[str]] = {
     "replication.verify_model": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "replication.watch_s3": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "replication.write_manifest": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "rollout.bake_replica": {"elasticloadbalancing:DescribeTargetHealth"},
+    "rollout.begin_rollout": {"events:PutEvents", "sns:Publish", "states:DescribeExecution"},
+    "rollout.choose_replica": {"elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeTargetHealth"},
+    "rollout.finish_rollout": {"events:PutEvents", "sns:Publish"},
+    "rollout.return_replica": {"elasticloadbalancing:RegisterTargets"},
+    "rollout.stop_rollout": {"events:PutEvents", "sns:Publish"},
+    "rollout.update_replica": {"s3:GetObject", "s3:ListBucket", "ssm:ListCommandInvocations", "ssm:SendCommand"},
 }
 PROBING = {
     "failover.check_drain",
@@ -345,6 +370,9 @@ PROBING = {
     "in_flight.answer_requests",
     "recovery.probe_nodes",
     "region.watch_regions",
+    "rollout.ask_replica",
+    "rollout.drain_replica",
+    "rollout.verify_replica",
     "traffic_shift.judge_stage",
 }
 """Handlers that ask engines, and read their API key where there is one."""
@@ -678,22 +706,21 @@ OF_OUR_CLUSTERS = {
 }
 
 
-def test_a_remedy_is_sent_by_one_function_and_by_documents_of_ours_to_nodes_of_ours_only() -> None:
+def test_a_command_is_sent_by_documents_of_ours_to_nodes_of_ours_only() -> None:
     senders = {name for name in FUNCTIONS for each in own_statements(name) if "ssm:SendCommand" in each["Action"]}
-    assert senders == {"ApplyRemedyFunction", "RequestNodeReportsFunction"}
-    documents_of, nodes = (
-        each for each in own_statements("ApplyRemedyFunction") if "ssm:SendCommand" in each["Action"]
-    )
-    named = {str(each["Fn::Sub"]).rpartition("document/${")[2].rstrip("}") for each in documents_of["Resource"]}
-    assert named == REMEDIES
-    assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
-    assert nodes["Condition"] == {"StringLike": {"ssm:resourceTag/standfast:cluster": ["*"]}}
+    assert senders == {"ApplyRemedyFunction", "RequestNodeReportsFunction", "UpdateReplicaFunction"}
+    for sender, sent in (("ApplyRemedyFunction", REMEDIES), ("UpdateReplicaFunction", {"UpdateModelDocument"})):
+        ours, nodes = (each for each in own_statements(sender) if "ssm:SendCommand" in each["Action"])
+        resources = as_list(ours["Resource"])
+        assert {str(each["Fn::Sub"]).rpartition("document/${")[2].rstrip("}") for each in resources} == sent
+        assert nodes["Resource"]["Fn::Sub"].endswith(":instance/*")
+        assert nodes["Condition"] == {"StringLike": {"ssm:resourceTag/standfast:cluster": ["*"]}}
 
 
 @pytest.mark.parametrize(("action", "key"), OF_OUR_CLUSTERS.items())
 def test_targets_and_instances_are_those_of_clusters_only(action: str, key: str) -> None:
     found = [each for name in FUNCTIONS for each in own_statements(name) if action in each["Action"]]
-    assert [each["Condition"] for each in found] == [{"StringLike": {key: ["*"]}}]
+    assert {str(each["Condition"]) for each in found} == {str({"StringLike": {key: ["*"]}})}
 
 
 CONFIGS = "arn:${AWS::Partition}:s3:::${FleetName}-config-${AWS::AccountId}-*"

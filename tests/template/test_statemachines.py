@@ -16,6 +16,7 @@ from standfast.config_sync import AdoptInput, SyncInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
 from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
+from standfast.rollout_steps import RollingInput
 from standfast.shifting import ShiftInput
 from standfast.steps import MOST_SECONDS, ExecutionInput
 from tests.template import documents
@@ -65,13 +66,15 @@ RAISED_BY = {
         "TakeOut",
         "ApplyRemedy",
         "Readmit",
+        "BeginRollout",
+        "ChooseReplica",
     },
-    "ModelDamagedError": {"ListModel", "HashObjects", "WriteManifest", "CopyObjects", "VerifyModel"},
-    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
-    "NoHeadroomError": {"SelectStandby"},
+    "ModelDamagedError": {"UpdateReplica", "ListModel", "HashObjects", "WriteManifest", "CopyObjects", "VerifyModel"},
+    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit", "BeginRollout"},
+    "NoHeadroomError": {"SelectStandby", "ChooseReplica"},
     "NoPeerProvenError": set(),
     "NoStandbyProvenError": {"SelectStandby"},
-    "NotServingError": {"VerifyServing"},
+    "NotServingError": {"VerifyServing", "UpdateReplica", "VerifyReplica", "AskReplica", "BakeReplica"},
 }
 
 RETRY = [
@@ -145,6 +148,24 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     ),
     ("StartPull", "RegionFailed"): (ANY, "The other Regions go on. ConcludeReplication names it, and all fails."),
     ("CheckPull", "RegionFailed"): (ANY, "The other Regions go on. ConcludeReplication names it, and all fails."),
+    **{
+        (name, "TurnBack"): (
+            WITH_DAMAGE | {"NoHeadroomError", "NotServingError"},
+            (
+                "It is written down that the update goes back: FinishRollout answers that nothing succeeded, and the "
+                "execution fails (test_rolling_machine)."
+            ),
+        )
+        for name in (
+            "ChooseReplica",
+            "DrainReplica",
+            "UpdateReplica",
+            "VerifyReplica",
+            "ReturnReplica",
+            "AskReplica",
+            "BakeReplica",
+        )
+    },
     ("ReleaseLease", "Announce"): (
         frozenset({"FencedError"}),
         "Somebody else was granted the lease, so it is not ours to give back. All of the work is done.",
@@ -216,6 +237,7 @@ TIME_OUTS = {
     "pull_model": 43200,
     "register_model": 28800,
     "replicate_model": 46800,
+    "rolling_update": 86400,
     "sync_config": 900,
     "traffic_shift": 12600,
 }
@@ -371,6 +393,7 @@ INPUTS: dict[str, type[BaseModel]] = {
     "register_model": RegisterInput,
     "replicate_model": ReplicateInput,
     "pull_model": PullInput,
+    "rolling_update": RollingInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from standfast.checks import Answer
 from standfast.golden import compared
 from standfast.health import EXCUSED, Outcome
+from standfast.model_versions import says
 from standfast.siblings import find_slow
 
 if TYPE_CHECKING:
@@ -110,6 +111,6 @@ def other_model(said: EngineDescription, model: Model) -> str:
     """What the engine has loaded when that is not what FleetConfig says; empty when it is, or is not said."""
     if said.models and model.name not in said.models:
         return said.models[0]
-    if model.version is not None and said.version is not None and said.version != model.version:
+    if model.version is not None and said.version is not None and not says(said.version, model.version):
         return f"{model.name} in version {said.version}"
     return ""

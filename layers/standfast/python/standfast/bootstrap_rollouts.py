@@ -9,6 +9,7 @@ from standfast.bootstrap import settings
 
 if TYPE_CHECKING:
     from standfast.judge_store import JudgeStore
+    from standfast.rollout_ports import ModelLoads, ReplicaTargets, RollingUpdates
 
 
 @cache
@@ -17,3 +18,28 @@ def judge_table() -> JudgeStore:
     from standfast.aws.judge_table import JudgeTable
 
     return JudgeTable(settings().table, settings().region)
+
+
+@cache
+def replica_targets() -> ReplicaTargets:
+    """A cluster's targets, one by one."""
+    from standfast.aws.replica_targets import TargetsByReplica
+
+    return TargetsByReplica()
+
+
+@cache
+def model_loads() -> ModelLoads:
+    """Systems Manager's Run Command, with our own document."""
+    from standfast.aws.model_loads import UpdateModelCommands
+
+    return UpdateModelCommands(f"{settings().fleet}-update-model")
+
+
+@cache
+def rolling_updates() -> RollingUpdates:
+    """Step Functions, for rolling updates."""
+    from standfast.aws.executions import StepFunctions
+
+    own = settings()
+    return StepFunctions(own.failover_arn, rolling_arn=own.machine_arn(own.region, "rolling-update"))

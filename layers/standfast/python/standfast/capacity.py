@@ -143,6 +143,20 @@ def fit(
     return Fit(share, f"{target} can carry {min(share, 1) * 100:.0f} % of the traffic: {said}")
 
 
+def of_rest(cluster_id: str, cluster: Cluster, left: int, loads: Mapping[str, Load], now: float) -> Fit:
+    """How much of a cluster's own traffic so many of its replicas could carry, by the busiest of the last readings."""
+    load = loads.get(cluster_id)
+    if load is None or now - load.measured_at > FRESH_SECONDS:
+        return Fit(0.0, f"the traffic of {cluster_id} is not measured")
+    kv = None if load.reading.kv_usage is None else 0.0
+    rest = replace(load, reading=Reading(left, kv_usage=kv), running=(), work_per_second=None)
+    found = [(can / comes, said) for can, comes, said in _limits(rest, load, cluster, REMEMBERED) if comes > 0]
+    if not found:
+        return Fit(None, f"no limit of {cluster_id} is declared, and it was never seen at one")
+    share, said = min(found)
+    return Fit(share, f"{left} replicas of {cluster_id} can carry {min(share, 1) * 100:.0f} % of its traffic: {said}")
+
+
 def told(
     selection: Selection,
     failed: str,

@@ -114,11 +114,16 @@ class Canary(_Document):
 
 
 class Model(_Document):
-    """What the clusters serve. `version` is what probes.states says that an engine says; not compared where absent."""
+    """What the clusters serve, but for those that were given another version (model_versions).
+
+    `version` is what probes.states says that an engine says, or a folder of it; not compared where absent.
+    """
 
     name: str = Field(min_length=1, max_length=200, description="as the engine lists it at /v1/models")
     engine: Literal["vllm", "sglang", "tgi", "llama.cpp", "openai"]
-    version: str | None = Field(default=None, min_length=1, max_length=200, description="as the engine says it")
+    version: str | None = Field(
+        default=None, min_length=1, max_length=200, description="as the engine says it, or a folder of that"
+    )
     api_key_secret_arn: SecretArn | None = Field(default=None, description="replicated to every Region of the fleet")
     canary: Canary = Canary()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from standfast.health import Assessment, EndpointProbe, Evidence, Outcome, assess
+from standfast.model_versions import expected_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -93,7 +94,7 @@ class Observation:
         The engine's counter is read once a probe has failed or is late: what moved between two readings tells a
         saturated engine from a wedged one. A probe that ends after its path is gone is forgotten with the path.
         """
-        model = view.applied.config.model
+        model = expected_in(view, path.cluster_id, path.replica_id).model
         headers = {PROBE_HEADER: path.cluster_id} if path.is_entry else None
         known = self._probes[path]
         suspect = (bool(known) and not known[-1].passed) or self._under_way[path] > 0

@@ -13,6 +13,8 @@ from standfast import (
     move_judgement,
     planned_events,
     planned_move,
+    rollout,
+    rollout_announcements,
     traffic,
 )
 from standfast.errors import ConflictError, FencedError, LeaseHeldError
@@ -25,10 +27,13 @@ from standfast.traffic import DriftAction
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from standfast.rollout_ports import RollingUpdates
     from standfast.stores import ScopeRecord, View
 
 REFUSED = "FailoverRefused"
-TOLD = frozenset({REFUSED, "FailoverDidNotSucceed", "MoveDidNotSucceed"})
+TOLD = frozenset(
+    {REFUSED, "FailoverDidNotSucceed", "MoveDidNotSucceed", "RolloutRefused", "RolloutPutBack", "RolloutStopped"}
+)
 """The errors of the machine's own Fail states: whoever comes there was told, or started it by hand and sees it."""
 STEP_SECONDS = 30.0
 """A step is over by then: a few calls of 3 s at most each."""
@@ -165,6 +170,32 @@ class Reconciler(ScopePorts):
         announcement = move_announcements.settled(self.scope_id, move, decision.reason, finished=finished)
         self.tell(announcement, f"settled-v{desired.version}", now)
         return f"; {found}; {'finished' if finished else 'undone'}"
+
+    def put_back_updates(self, rollouts: RollingUpdates, now: float) -> str:
+        """Have an update of a model put back on which nobody is at work: its execution ended, or lost the lease."""
+        view = self.views.view()
+        scope, said = view.scope, ""
+        if scope.lease.holder is not None or not scope.desired.models:
+            return ""
+        brake = self.switches.read_brake()
+        for cluster_id, served in sorted(scope.desired.models.items()):
+            why_not = brake.why_not(self.scope_id, cluster_id) or ""
+            found = rollout.decide_put_back(cluster_id, served, scope.lease.token, why_not)
+            if found is None:
+                continue
+            said += f"; {found.reason}"
+            if found.name:
+                payload = {
+                    "scope_id": self.scope_id,
+                    "cluster_id": cluster_id,
+                    "put_back": True,
+                    "reason": found.reason,
+                    "trigger": "reconcile",
+                }
+                rollouts.start_rolling_update(found.name, payload)
+            announcement = rollout_announcements.left_half_way(self.scope_id, cluster_id, found)
+            self.tell(announcement, f"{cluster_id}-update", now, cluster_id=cluster_id)
+        return said
 
     def fail_back(self, now: float) -> str:
         """Start the failback where FleetConfig wants it to start by itself and its hold-down is over."""

@@ -9,13 +9,19 @@ if TYPE_CHECKING:
     from standfast.overload import OverloadGuard
     from standfast.ports import Clock
     from standfast.reconcile import Reconciler
+    from standfast.rollout_ports import RollingUpdates
 
 EVERY_SECONDS = 5
 """A stale holder's write to the rule lives so long (DESIGN.md, law 1)."""
 
 
 async def look_after(
-    reconciler: Reconciler, guard: OverloadGuard, keeper: IncidentKeeper, clock: Clock, rounds: int
+    reconciler: Reconciler,
+    guard: OverloadGuard,
+    keeper: IncidentKeeper,
+    rollouts: RollingUpdates,
+    clock: Clock,
+    rounds: int,
 ) -> list[str]:
     """So many rounds, `EVERY_SECONDS` apart. Answers what was found, a sentence a round."""
     found: list[str] = []
@@ -23,7 +29,8 @@ async def look_after(
         began = clock.now()
         recovered = reconciler.recover(began)
         settled = reconciler.settle(clock.now()) + reconciler.settle_drain(clock.now())
-        settled += reconciler.settle_move(clock.now()) + reconciler.fail_back(clock.now())
+        settled += reconciler.settle_move(clock.now()) + reconciler.put_back_updates(rollouts, clock.now())
+        settled += reconciler.fail_back(clock.now())
         drift, overload = reconciler.verify(clock.now()), guard.look(clock.now())
         found.append(f"{recovered}{settled}; {drift}; {overload}{keeper.look(clock.now())}")
         if done + 1 < rounds:

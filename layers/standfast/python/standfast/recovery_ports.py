@@ -42,10 +42,14 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whether a remedy has ended, and what came of it in a sentence. Whether it helped, the node itself says."""
+    """Whether a remedy has ended, and what came of it in a sentence. Whether it helped, the node itself says.
+
+    `failed`: it ended, and not as it should.
+    """
 
     ended: bool
     said: str
+    failed: bool = False
 
 
 class RecoveryStore(Protocol):

@@ -85,6 +85,9 @@ def decide_begin(
         return Due(False, f"{ill}; recovery.automatic is false, so nothing begins by itself")
     if switch.automation is Automation.OFF:
         return Due(False, f"{ill}; the switch is {switch}")
+    served = scope.desired.models.get(cluster_id)
+    if served is not None and served.update is not None and not failed_over:
+        return Due(False, f"{ill}; its model is being changed by {served.update.rollout_id}")
     if record.lease.holder is not None and holder is not HolderState.ENDED:
         return Due(False, f"{ill}; {record.lease.holder} is at work on it")
     if not failed_over and scope.lease.holder is not None and scope.lease.purpose is Purpose.FAILOVER:

@@ -57,6 +57,15 @@ class RolloutRules(_Rules):
         default=900, ge=0, le=3600, description="longer than its bake a stage may gather samples; then a person decides"
     )
     rounds: int = Field(default=6, ge=1, le=20, description="synthetic requests of each size to each version, a look")
+    drain_seconds: int = Field(
+        default=120, ge=5, le=3600, description="how long a replica's requests may take to end before it is updated"
+    )
+    load_seconds: int = Field(
+        default=1800, ge=30, le=7200, description="how long a node may take to fetch a version, and again to serve it"
+    )
+    replica_bake_seconds: int = Field(
+        default=60, ge=0, le=3600, description="an updated replica serves that long before the next one is taken"
+    )
     buckets: list[Bucket] = Field(
         default=[Bucket(name="short"), Bucket(name="long", characters=1200)], min_length=1, max_length=4
     )

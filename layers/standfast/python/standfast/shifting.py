@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from standfast.errors import FencedError
+from standfast.model_versions import ModelVersion
 from standfast.move_judgement import StageAction
 from standfast.move_rules import BakeSeconds, PauseSeconds, Stages
 from standfast.steps import Caught, ShiftAnswer
 from standfast.traffic import Move
 
 if TYPE_CHECKING:
-    from standfast.fleet import Model
     from standfast.stores import ScopeRecord
 
 
@@ -101,11 +101,11 @@ class ShiftPlan(ShiftInput):
         """The move as desired state remembers it."""
         return Move(self.source, self.target, self.before)
 
-    def served(self, model: Model) -> tuple[str, str | None]:
-        """Name and version of what the target serves, where FleetConfig says `model`."""
+    def served(self, known: ModelVersion) -> ModelVersion:
+        """What the target serves, where the state knows it as `known`."""
         if self.release is None:
-            return model.name, model.version
-        return self.release.model or model.name, self.release.version
+            return known
+        return ModelVersion(self.release.model or known.name, self.release.version)
 
 
 class AskStep(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +19,7 @@ from standfast.rule_weights import FULL, LOW_PRIORITY, MAXIMUM, by_rule, of_clus
 
 if TYPE_CHECKING:
     from standfast.fleet import Entry
+    from standfast.model_versions import ServedModel
     from standfast.ports import LoadBalancer
     from standfast.stores import ScopeStore
 
@@ -69,7 +70,8 @@ class Desired:
     `version` grows by one with every write. `token` is the fencing token that wrote it, 0 for the first state.
     `superseded` holds the weights of earlier versions, newest first, `REMEMBERED` at most. `move` is the planned move
     that these weights are a stage of: whoever finds it without a holder of the lease knows what was left half-way.
-    `moved_at` is when another cluster became active.
+    `moved_at` is when another cluster became active. `models` is cluster id -> what it serves, of those clusters for
+    which FleetConfig alone does not say it.
     """
 
     version: int
@@ -81,6 +83,7 @@ class Desired:
     superseded: tuple[Weights, ...] = ()
     move: Move | None = None
     moved_at: float = 0.0
+    models: Mapping[str, ServedModel] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
@@ -95,8 +98,13 @@ class Desired:
         roles: Mapping[str, Role] | None = None,
         move: Move | None = None,
         ends_move: bool = False,
+        models: Mapping[str, ServedModel | None] | None = None,
     ) -> Desired:
-        """The state after this one. What is not given stays; `ends_move`: no planned move is under way any more."""
+        """The state after this one. What is not given stays; `ends_move`: no planned move is under way any more.
+
+        `models` holds the clusters whose record changes only; None: FleetConfig alone says what that one serves.
+        """
+        served = {**self.models, **(models or {})}
         changed = weights is not None and shares(weights) != shares(self.weights)
         roles = self.roles if roles is None else roles
         other = first_with(Role.ACTIVE, roles) != self.cluster_with(Role.ACTIVE)
@@ -110,6 +118,7 @@ class Desired:
             superseded=((self.weights, *self.superseded)[:REMEMBERED] if changed else self.superseded),
             move=None if ends_move else move or self.move,
             moved_at=now if other else self.moved_at,
+            models={name: each for name, each in served.items() if each is not None},
         )
 
     def cluster_with(self, role: Role) -> str | None:

@@ -34,6 +34,7 @@ from standfast.aws.records import (
     checked_from_item,
     golden_from_item,
     load_from_item,
+    models_to_item,
     move_to_item,
     nodes_from_item,
     replicas_from_item,
@@ -115,7 +116,7 @@ class ClusterTable(Table):
             scope_id,
             "SCOPE",
             "SET version = :version, written_by = :token, weights = :weights, #roles = :roles, reason = :reason, "
-            "updated_at = :at, superseded = :superseded, moved_at = :moved_at, #move = :move",
+            "updated_at = :at, superseded = :superseded, moved_at = :moved_at, #move = :move, models = :models",
             {
                 ":version": desired.version,
                 ":token": token,
@@ -126,6 +127,7 @@ class ClusterTable(Table):
                 ":superseded": [dict(weights) for weights in desired.superseded],
                 ":moved_at": desired.moved_at,
                 ":move": move_to_item(desired.move),
+                ":models": models_to_item(desired.models),
                 ":seen": seen_version,
             },
             condition="#token = :token AND attribute_exists(holder) AND version = :seen",

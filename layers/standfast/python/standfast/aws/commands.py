@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from standfast.aws.calls import config, error_code, translated
 from standfast.errors import ThrottledError
 from standfast.node_reports import Collected, NodeAnswer
+from standfast.recovery_ports import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +118,25 @@ class NodeReportCommands:
         except ThrottledError:
             return BUSY
         return self._read.setdefault(key, NodeAnswer(found["StandardOutputContent"]))
+
+
+def progress_on_one_node(client: Any, command_id: str) -> Progress:
+    """How far a command to one node is; at its end the last line that it said, behind the status if that is bad."""
+    with translated("ListCommandInvocations"):
+        try:
+            answer = client.list_command_invocations(CommandId=command_id, Details=True)
+        except ClientError as error:
+            if error_code(error) != "InvalidCommandId":  # for a moment after it was sent
+                raise
+            answer = {"CommandInvocations": []}
+    found = answer["CommandInvocations"]
+    if not found or found[0]["Status"] in _MOVING:
+        return Progress(ended=False, said="it is on its way")
+    output = "".join(plugin.get("Output", "") for plugin in found[0].get("CommandPlugins", ()))
+    lines = [line for line in output.splitlines() if line.strip()]
+    said = lines[-1][:200] if lines else "it said nothing"
+    failed = found[0]["Status"] != "Success"
+    return Progress(ended=True, said=f"{_words(found[0])}: {said}" if failed else said, failed=failed)
 
 
 def _words(invocation: Invocation) -> str:

@@ -23,11 +23,14 @@ _NOBODY_WAITS = frozenset({"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"})
 
 
 class StepFunctions:
-    """Starts `cluster_failover` and `cluster_recovery`, and says whether a holder runs."""
+    """Starts `cluster_failover`, `cluster_recovery` and `rolling_update`, and says whether a holder runs."""
 
-    def __init__(self, failover_arn: str, client: SFNClient | None = None, *, recovery_arn: str = "") -> None:
+    def __init__(
+        self, failover_arn: str, client: SFNClient | None = None, *, recovery_arn: str = "", rolling_arn: str = ""
+    ) -> None:
         self._failover_arn = failover_arn
         self._recovery_arn = recovery_arn
+        self._rolling_arn = rolling_arn
         self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
 
     def holder_state(self, execution_arn: str) -> HolderState:
@@ -49,6 +52,9 @@ class StepFunctions:
 
     def start_recovery(self, name: str, payload: Mapping[str, object]) -> str:
         return self._start(self._recovery_arn, name, payload)
+
+    def start_rolling_update(self, name: str, payload: Mapping[str, object]) -> str:
+        return self._start(self._rolling_arn, name, payload)
 
     def _start(self, machine_arn: str, name: str, payload: Mapping[str, object]) -> str:
         """The ARN of the execution, empty when there is one of that name."""

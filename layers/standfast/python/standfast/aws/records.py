@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from standfast.brake import FLEET, NEVER_SET, Brake, Switch
@@ -16,6 +17,7 @@ from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
+from standfast.model_versions import ModelUpdate, ModelVersion, ReplicaChange, ReplicaPhase, ServedModel
 from standfast.stores import AppliedConfig, HealthChange, ScopeRecord, Sight
 from standfast.traffic import Desired, Move
 from standfast.xids import Action
@@ -48,6 +50,7 @@ def scope_to_item(record: ScopeRecord) -> dict[str, object]:
         "updated_at": desired.updated_at,
         "superseded": [dict(weights) for weights in desired.superseded],
         "moved_at": desired.moved_at,
+        "models": models_to_item(desired.models),
         "attempts": record.attempts,
         "not_before": record.not_before,
     }
@@ -61,6 +64,31 @@ def scope_to_item(record: ScopeRecord) -> dict[str, object]:
 def move_to_item(move: Move | None) -> dict[str, object] | None:
     """A planned move as the SCOPE item has it."""
     return None if move is None else {"source": move.source, "target": move.target, "before": dict(move.before)}
+
+
+def models_to_item(models: Mapping[str, ServedModel]) -> dict[str, object]:
+    """What clusters serve as the SCOPE item has it."""
+    return {name: asdict(each) for name, each in models.items()}
+
+
+def _served_from_item(item: Mapping[str, Any]) -> ServedModel:
+    update = item["update"]
+    return ServedModel(
+        live=ModelVersion(**item["live"]),
+        instead_of=ModelVersion(**item["instead_of"]),
+        update=update
+        and ModelUpdate(
+            rollout_id=update["rollout_id"],
+            to=ModelVersion(**update["to"]),
+            started_at=float(update["started_at"]),
+            replicas={
+                name: ReplicaChange(ReplicaPhase(each["phase"]), each["url"])
+                for name, each in update["replicas"].items()
+            },
+            reverting=update["reverting"],
+            attempts=update["attempts"],
+        ),
+    )
 
 
 def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
@@ -79,6 +107,7 @@ def scope_from_item(item: Mapping[str, Any]) -> ScopeRecord:
                 superseded=tuple(dict(weights) for weights in item["superseded"]),
                 move=Move(move["source"], move["target"], dict(move["before"])) if move else None,
                 moved_at=float(item.get("moved_at", 0)),  # not in items of earlier versions
+                models={name: _served_from_item(each) for name, each in item.get("models", {}).items()},
             ),
             lease=Lease(
                 token=item["token"],

@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from standfast.aws.calls import config, error_code, translated
-from standfast.aws.commands import DELIVERY_SECONDS
+from standfast.aws.commands import DELIVERY_SECONDS, progress_on_one_node
 from standfast.recovery_ports import Applied, Progress
 from standfast.xids import Action
 
@@ -26,7 +26,6 @@ _DOCUMENTS: Final[Mapping[Action, str]] = {
     Action.RESET_GPU: "reset-gpu",
     Action.REBOOT: "reboot-node",
 }
-_MOVING: Final = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 
 
 class NodeRemedies:
@@ -43,21 +42,7 @@ class NodeRemedies:
     def progress(self, applied: Applied) -> Progress:
         if not applied.command_id:
             return Progress(ended=True, said=applied.said)
-        with translated("ListCommandInvocations"):
-            try:
-                answer = self._ssm.list_command_invocations(CommandId=applied.command_id, Details=True)
-            except ClientError as error:
-                if error_code(error) != "InvalidCommandId":  # for a moment after it was sent
-                    raise
-                answer = {"CommandInvocations": []}
-        found = answer["CommandInvocations"]
-        if not found or found[0]["Status"] in _MOVING:
-            return Progress(ended=False, said="it is on its way")
-        details = str(found[0].get("StatusDetails") or found[0]["Status"])
-        output = "".join(plugin.get("Output", "") for plugin in found[0].get("CommandPlugins", ()))
-        lines = [line for line in output.splitlines() if line.strip()]
-        said = lines[-1][:200] if lines else "it said nothing"
-        return Progress(ended=True, said=said if details == "Success" else f"{details}: {said}")
+        return progress_on_one_node(self._ssm, applied.command_id)
 
     def _send(self, remedy: Remedy) -> Applied:
         with translated(f"SendCommand to {remedy.instance_id}"):

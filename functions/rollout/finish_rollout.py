@@ -1,0 +1,73 @@
+"""FinishRollout: every touched replica is verified. The pointer flips, or stays where it was; the lease is let go."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from standfast import bootstrap, model_versions, rollout_announcements, telling
+from standfast.errors import FencedError
+from standfast.fleet import parse_input
+from standfast.model_states import ModelState
+from standfast.model_versions import ReplicaPhase
+from standfast.rollout_keeping import ours, write
+from standfast.rollout_steps import RollingPlan
+
+if TYPE_CHECKING:
+    from standfast.announcements import Announcement
+    from standfast.fleet import Model
+    from standfast.model_versions import ModelUpdate
+    from standfast.stores import ScopeRecord
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer whether the new version is live, and what was told. Raises FencedError. May be repeated."""
+    step = parse_input(RollingPlan, event, "the FinishRollout task")
+    table, now = bootstrap.cluster_table(), bootstrap.clock().now()
+    view = table.view()
+    update = _finished(step, view.scope, view.applied.config.model, now)
+    stands = table.read(step.scope_id)
+    live = model_versions.live(view.applied.config.model, stands.desired.models.get(step.cluster_id))
+    succeeded = live == step.to
+    if succeeded:
+        _call_live(step, now)
+    announcement = _announcement(step, update, now, succeeded=succeeded)
+    telling.tell(
+        announcement,
+        incident_id=f"{step.scope_id}-{step.rollout_id}",
+        scope_id=step.scope_id,
+        failed_cluster_id=step.cluster_id,
+        incidents=table,
+        messenger=bootstrap.messenger(),
+        switches=bootstrap.region_table(),
+        now=now,
+    )
+    with suppress(FencedError):
+        table.release(step.scope_id, token=step.token, attempts=stands.attempts, not_before=stands.not_before)
+    return {"succeeded": succeeded, "text": announcement.text}
+
+
+def _finished(step: RollingPlan, record: ScopeRecord, model: Model, now: float) -> ModelUpdate | None:
+    """The update that was ended by this; None where an earlier run of this step did it."""
+    known = record.desired.models.get(step.cluster_id)
+    if (known is None or known.update is None) and record.desired.token == step.token:
+        return None
+    served = ours(record, step)
+    after = model_versions.finished(model, served)
+    write(step, record, after, f"the update {step.rollout_id} is over", bootstrap.cluster_table(), now)
+    return served.update
+
+
+def _announcement(step: RollingPlan, update: ModelUpdate | None, now: float, *, succeeded: bool) -> Announcement:
+    if succeeded:
+        return rollout_announcements.completed(step, now)
+    why = update.reverting if update else step.reason
+    return rollout_announcements.put_back(step, why, update.in_phase(ReplicaPhase.LEFT) if update else ())
+
+
+def _call_live(step: RollingPlan, now: float) -> None:
+    """The version's own record says so too."""
+    models = bootstrap.model_table()
+    record = models.read_model(step.to.name, step.to.version)
+    if record is not None and record.state is ModelState.VERIFIED:
+        models.write_model(record.live(f"{step.cluster_id} serves it", now))

@@ -1,0 +1,87 @@
+"""`rolling-update`: another model version for a cluster, replica by replica, while clients stream all the time.
+
+There with the first run and back with the second; 10,000 requests take `--runs 4`. Nothing failed, so nothing may fail.
+What 0 of N proves: at 95 %, fewer than 3/N fail.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.scenario import Moment, Report, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.fleet.load import Record
+    from sandbox.scenario import Stage
+
+NAME: Final = "rolling-update"
+
+
+def run(stage: Stage) -> Report:
+    """An update, `runs` times, between two versions."""
+    from sandbox import release_desk
+    from sandbox.fleet.load import Plan
+
+    region, name = stage.region, stage.region.model.version
+    old, new = region.model, release_desk.model_of(region.model.seed + 100)
+    stage.say(f"{old.version} and {new.version} are registered")
+    for model in (old, new):
+        release_desk.register(region, name, model)
+    release_desk.apply_version(stage)
+    told, began = len(region.messages()), time.time()
+    load = region.start_load(Plan(release_desk.CLIENTS, release_desk.RATE, stage.seed, name))
+    time.sleep(3.0)
+    timeline = [Moment(0.0, "begin", f"{release_desk.RATE:g} requests a second of {release_desk.CLIENTS} clients")]
+    faults: list[str] = []
+    outs: list[float] = []
+    live, seconds = old, list[float]()
+    for turn in range(stage.runs):
+        wanted = new if turn % 2 == 0 else old
+        stage.say(f"{region.primary} goes from {live.version} to {wanted.version}")
+        started = time.time()
+        arn = release_desk.start(region, region.primary, wanted.version)
+        execution = region.wait_for_end(arn, release_desk.UPDATE_SECONDS)
+        seconds.append(time.time() - started)
+        timeline.append(
+            Moment(round(time.time() - began, 3), execution["status"], f"{wanted.version}, {seconds[-1]:.0f} s")
+        )
+        if execution["status"] != "SUCCEEDED":
+            faults.append(f"the update {execution['status']}: {execution.get('error')}: {execution.get('cause')}")
+            break
+        outs += release_desk.taken_out(region, arn)
+        live = wanted
+        region.wait_until_ready()
+    time.sleep(2.0)
+    records = load.stop()
+    failed = [record for record in records if record.failed]
+    figures: dict[str, Any] = {
+        "updates": len(seconds),
+        "replicas_updated": len(outs),
+        "requests": len(records),
+        "failed_requests": len(failed),
+        "at_most_failing_95": round(3 / len(records), 6) if records and not failed else None,
+        "streams_cut": sum(record.failure == "cut" for record in records),
+        "requests_over_a_drain": over(records, outs),
+        "mixed_versions_left": release_desk.mixed(region, region.primary, live.version),
+        "pages": sum(message.topic == "page" for message in region.messages()[told:]),
+        "seconds": [round(each, 1) for each in seconds],
+    }
+    timeline += [
+        Moment(round(record.sent_at - began, 3), "failed request", str(record.failure)) for record in failed[:20]
+    ]
+    faults += release_desk.faults_in(region, figures, "failed_requests", "streams_cut", "mixed_versions_left", "pages")
+    served = region.view().scope.desired.models.get(region.primary)
+    if (served.live.version if served else old.version) != live.version:
+        faults.append(f"the pointer says {served}, {live.version} serves")
+    return Report(NAME, region.name, figures, sorted(timeline, key=lambda each: each.at), faults, stage.runs)
+
+
+def over(records: Sequence[Record], moments: Sequence[float]) -> int:
+    """Requests that were under way when a replica was taken out."""
+    return sum(any(record.sent_at <= at <= record.ended_at for at in moments) for record in records)
+
+
+SCENARIO = Scenario(NAME, "another model version, replica by replica under load: no request fails", run)
