@@ -43,6 +43,8 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
+    region_failover,
+    region_partition,
     region_unreachable,
     replica_corrupt,
     replicate_model,
@@ -50,6 +52,7 @@ from sandbox.scenarios import (
     resume_requests,
     split_brain,
     standby_also_down,
+    two_regions_no_witness,
     watcher_dies,
 )
 
@@ -88,6 +91,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replicate_model,
         replica_corrupt,
         region_unreachable,
+        region_failover,
+        region_partition,
+        two_regions_no_witness,
         resume_requests,
     )
 }

@@ -1,0 +1,63 @@
+"""`two-regions-no-witness`: two Regions and nobody else who looks. One goes: a person is paged, and nothing is decided.
+
+Whoever is left cannot tell whether the other one is lost or it is cut off itself. Users are led away by the front-door
+check alone, which needs no Standfast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.scenario import Moment, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.scenario import Report, Stage
+
+NAME: Final = "two-regions-no-witness"
+LIMIT_SECONDS: Final = 150.0
+MOST_SECONDS: Final = 120.0
+SUBJECT: Final = "is not evacuated: no third view"
+
+
+def run(stage: Stage) -> Report:
+    """Once: a Region that was lost is not what it was before."""
+    from sandbox import edge, region_moves
+    from sandbox.departures import Fault, tell
+    from sandbox.plan import FLEET, WATCHER
+
+    sandbox, lost = stage.sandbox, stage.region
+    sandbox.apply_config(watchers=[])
+    sandbox.cloud.ticker.pause(f"{FLEET}-watch-regions", WATCHER)  # its stack holds the table's third replica, no more
+    fault = Fault(f"everything in {lost.name} is gone, and nobody but one looks", lambda: sandbox.lose(lost.name))
+    story = tell(stage, fault, LIMIT_SECONDS)
+    staying = [stack for stack in sandbox.stacks if stack is not lost]
+    made = [(stack.name, each) for stack in staying for each in region_moves.executions(stack)]
+    condemned = {region for stack in staying for region in edge.record(stack).condemned}
+    story.figures.update(
+        evacuations=len(made),
+        double_decisions=len(condemned),
+        told=sum(event == "page" and SUBJECT in detail for event, detail in _messages(story.timeline)),
+    )
+    return story.report(NAME, problems(story.figures))
+
+
+def _messages(timeline: list[Moment]) -> list[tuple[str, str]]:
+    return [(moment.event, moment.detail) for moment in timeline]
+
+
+def problems(figures: Mapping[str, Any]) -> list[str]:
+    """What did not come out as it must."""
+    faults = [
+        f"{key}: {figures[key]}, 0 is wanted"
+        for key in ("evacuations", "double_decisions", "failed_after_recovery", "failed_requests_elsewhere")
+        if figures[key]
+    ]
+    recovery = figures["recovery_seconds"]
+    if recovery is None or recovery > MOST_SECONDS:
+        faults.append(f"recovery_seconds: {recovery}, {MOST_SECONDS:g} at most is wanted, by the front-door check")
+    return faults if figures["told"] else [*faults, "nobody was paged that a third view is missing"]
+
+
+SCENARIO = Scenario(NAME, "two Regions and nobody else who looks: one goes, a person is paged, nothing is decided", run)
