@@ -43,6 +43,7 @@ from sandbox.scenarios import (
     overload,
     planned_move,
     recovery_ladder,
+    region_failover,
     region_unreachable,
     replica_corrupt,
     replicate_model,
@@ -88,6 +89,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replicate_model,
         replica_corrupt,
         region_unreachable,
+        region_failover,
         resume_requests,
     )
 }
