@@ -58,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--objects", type=_positive, metavar="N", help="a model of N objects to two more Regions instead"
     )
     bench.add_argument("--judge", action="store_true", help="the judge of releases, on simulated ones, instead")
+    bench.add_argument(
+        "--partitions",
+        type=_positive,
+        metavar="N",
+        help="the decision core of Regions under N random partitions instead",
+    )
     journal = commands.add_parser("journal-cost", help="what journalling a million requests costs, from list prices")
     journal.add_argument("--prompt-bytes", type=_positive, default=4000, metavar="N", help="(default 4000)")
     journal.add_argument("--tokens", type=_positive, default=500, metavar="N", help="of an answer (default 500)")
@@ -131,6 +137,10 @@ def _bench(given: argparse.Namespace) -> int:
         from sandbox.judge_bench import run_judge
 
         document = run_judge(Console(width=None if sys.stdout.isatty() else 150))
+    elif given.partitions:
+        from sandbox.region_partitions import run_partitions
+
+        document = run_partitions(Console(), given.partitions)
     else:
         document = run_scale(Console()) if given.scale else run_bench(Console())
     if given.json:

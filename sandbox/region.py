@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from sandbox.aws import function_targets, load_balancing
+from sandbox.aws.network import ROUND_TRIPS, WORLD
 from sandbox.control import ControlStack
 from sandbox.fleet.frontdoor import FrontDoor
 from sandbox.fleet.gateway import GATEWAY_ACTIONS, Gateway
 from sandbox.fleet.load import Load, Plan
 from sandbox.fleet.nodes import Nodes
+from sandbox.fleet.routing import Roads
 from sandbox.plan import (
     CLIENTS,
     LOW_PRIORITY_HEADER,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS, FRESH_REPORT_SECONDS = 7.0, 80.0
 CLAIM_PORT = 7999
+ENTRY_PORT = 8080
+"""Of every Region's entry: each has an address of its own, as a name that leads to several needs it."""
 PREFLIGHTS = ATTEMPTS = 3
 INFRASTRUCTURE = ROOT / "infrastructure"
 
@@ -95,6 +99,7 @@ class SandboxRegion(ControlStack):
         self._directory = directory
         self._auto_scaling_groups: list[str] = []
         self._claim, self._second = _claim_network()
+        self._is_dark = False
 
     @property
     def rule_arn(self) -> str:
@@ -135,24 +140,28 @@ class SandboxRegion(ControlStack):
         ).follow()
         self.cloud.run_command.reach(self.name, self.nodes.shell)
         self.cloud.auto_scaling.on_change(self.name, self.nodes.follow)
+        self.cloud.network.on_change(self._follow_the_network)
         self.door = FrontDoor(
+            address=f"127.{self._second}.0.2",
+            port=ENTRY_PORT,
             seed=self.seed,
             log=logs / f"front-door-{self.name}.log",
             invoke=function_targets.invoker(self.cloud.environments),
         )
+        self._follow_the_network()
         load_balancing.set_health_source(self.door.health, region=self.name)
         load_balancing.on_change(self._follow, region=self.name)
         self._follow(load_balancing.snapshot(self.name))
         self.cloud.monitoring.watch_entry(self.name, self.entry["LoadBalancerArn"], self.door)
         self.cloud.monitoring.watch_nodes(self.name, self.nodes.nodes)
 
-    def start_load(self, plan: Plan | None = None) -> Load:
-        """Clients from now on, in place of those before."""
+    def start_load(self, plan: Plan | None = None, url: str | None = None) -> Load:
+        """Clients from now on, in place of those before. `url`: what they ask, this Region's entry if nothing else."""
         if self.load is not None:
             self.load.close()
         usual = Plan(clients=CLIENTS, rate_per_second=REQUESTS_PER_SECOND, seed=self.seed, model=self.model.version)
         self.load = Load(plan or usual)
-        return self.load.start(self.door.url)
+        return self.load.start(url or self.door.url)
 
     def start_gateway(self) -> Gateway:
         """A gateway in front of the entry, under a role that has what a gateway needs."""
@@ -324,6 +333,25 @@ class SandboxRegion(ControlStack):
 
     def _deploy(self, stack: str, template: str, parameters: Mapping[str, str]) -> dict[str, str]:
         return self.cloud.deploy(stack, INFRASTRUCTURE / template, parameters, region=self.name)
+
+    def _follow_the_network(self) -> None:
+        """Who reaches this entry, and how long the way is. A Region that is lost takes its entry along."""
+        network = self.cloud.network
+        if network.is_lost(self.name):
+            self.door.go_dark()
+            self._is_dark = True
+            return
+        if self._is_dark:
+            self.door.come_back()
+            self._is_dark = False
+        factor = ROUND_TRIPS * self.cloud.latency.latencies.distance
+        self.door.take_roads(
+            Roads(
+                {at: factor * network.round_trip(source, self.name) for source, at in network.addresses.items()},
+                [at for source, at in network.addresses.items() if not network.reaches(source, self.name)],
+                others_closed=not network.reaches(WORLD, self.name),
+            )
+        )
 
     def _follow(self, routing: Routing) -> None:
         self.door.apply(routing)

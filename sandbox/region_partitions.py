@@ -8,14 +8,19 @@ between their steps. Nothing is told to the decision core but what it would read
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import yaml
+
+from sandbox.plan import ROOT
 from sandbox.replicated_record import ReplicatedRecord
-from standfast import region, region_moving, region_record
+from standfast import region, region_moving, region_record, region_views
 from standfast.errors import NoPeerProvenError, StandfastError
+from standfast.fleet import FleetConfig
 from standfast.health import Verdict
 from standfast.region_ports import Heartbeat, RegionPurpose
 from standfast.region_rules import BEAT_SECONDS, VOICES
@@ -25,7 +30,8 @@ from standfast.stores import Sight
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from standfast.fleet import FleetConfig
+    from rich.console import Console
+
     from standfast.region_ports import RegionRecord
 
 SEEDS: Final = 200
@@ -194,7 +200,7 @@ class World:
     def _judge(self, site: Site, name: str, now: float) -> None:
         table = self.table.at(site.name)
         beats = {beat.region: beat for beat in table.heartbeats()}
-        known = region.RegionEvidence(site.name, table.glance_at_regions(), table.sights(), beats)
+        known = region_views.RegionEvidence(site.name, table.glance_at_regions(), table.sights(), beats)
         found = region.decide(name, known, self.config, now)
         if found.action is region.RegionAction.PAGE and name not in self._paged:
             self._paged.add(name)
@@ -211,8 +217,8 @@ class World:
         lease = region_moving.take(table, execution, RegionPurpose.EVACUATE, self.now + site.clock)
         yield self._delay()
         beats = {beat.region: beat for beat in table.heartbeats()}
-        known = region.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
-        peers = region.peers_of(found.region, known, self.config, self.now + site.clock)
+        known = region_views.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
+        peers = region_views.peers_of(found.region, known, self.config, self.now + site.clock)
         proven = self._canaries(site, peers.proven)
         yield self._delay()
         if not proven:
@@ -222,7 +228,7 @@ class World:
             )
             return
         now = self.now + site.clock
-        known = region.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
+        known = region_views.RegionEvidence(site.name, table.read_regions(), table.sights(), beats)
         if not region.why_no_more(found.region, known, self.config, now):
             region_moving.change(table, lease.token, self._condemned(found, now), now)
         yield self._delay()
@@ -308,6 +314,24 @@ class World:
             for name in glanced.condemned_now(self.now + site.clock):
                 said[name] = said.get(name, 0) + site.stack
         return {name for name, voices in said.items() if voices >= VOICES}
+
+
+def fleets() -> Mapping[str, FleetConfig]:
+    """Two Regions that serve and one that watches, as the example's; and the same three, all serving."""
+    watched = yaml.safe_load((ROOT / "infrastructure" / "fleet.example.yaml").read_text(encoding="utf-8"))
+    watcher = watched["watchers"][0]
+    serving = json.loads(json.dumps(watched["regions"][min(watched["regions"])]).replace("us-east-1", watcher))
+    serving["clusters"] = {f"{name}-3": cluster for name, cluster in serving["clusters"].items()}
+    three = {**watched, "watchers": [], "regions": {**watched["regions"], watcher: serving}}
+    return {"two and a watcher": FleetConfig.parse(watched), "three": FleetConfig.parse(three)}
+
+
+def run_partitions(console: Console, seeds: int) -> dict[str, object]:
+    """`python -m sandbox bench --partitions N`: prints and answers the figures."""
+    tally = simulate(fleets(), seeds)
+    for name, count in asdict(tally).items():
+        console.print(f"{name:>18} {count}")
+    return {**asdict(tally), "seconds_each": SECONDS, "passed": not tally.double_decisions and not tally.needless}
 
 
 def simulate(fleets: Mapping[str, FleetConfig], seeds: int = SEEDS, seconds: int = SECONDS) -> Tally:

@@ -10,6 +10,7 @@ from sandbox.aws.cloud import Cloud
 from sandbox.aws.latency import Latencies
 from sandbox.control import ControlStack
 from sandbox.fleet.models import tiny_model
+from sandbox.global_name import GlobalName, create_zone
 from sandbox.plan import FLEET, PLANS, PREFLIGHT, REGIONS, ROOT, WATCHER, SandboxError
 from sandbox.region import SandboxRegion
 from standfast.aws.region_table import RegionTable
@@ -58,6 +59,8 @@ class Sandbox:
             for number, name in enumerate(regions)
         }
         self.watcher = ControlStack(self.cloud, WATCHER) if watchers else None
+        self.hosted_zone_id = create_zone(self.cloud) if watchers else ""
+        self.name: GlobalName | None = None
 
     @property
     def stacks(self) -> tuple[ControlStack, ...]:
@@ -104,6 +107,32 @@ class Sandbox:
         """Clients in every Region."""
         self._each(SandboxRegion.start_load)
 
+    def open_name(self, **parameters: str) -> GlobalName:
+        """One name for all Regions from now on: `infrastructure/global-routing.yaml`, and users who ask for it.
+
+        Returns once Route 53 finds that both Regions serve. `parameters` are the template's.
+        """
+        self._say("deploying infrastructure/global-routing.yaml; the health checkers begin")
+        name = GlobalName(self.cloud, list(self.regions.values()), self.watcher, self.hosted_zone_id, parameters)
+        self.name = name
+        self.apply_config()
+        self.stacks[0].wait_for("Route 53 to find that every Region serves", name.all_serve, 90.0)
+        for region in self.regions.values():
+            region.start_load(name.plan(region), name.url)
+        return name
+
+    def lose(self, region: str) -> None:
+        """A Region is gone at once: its machines, its entry, its stack and AWS's own services in it."""
+        self.cloud.network.lose(region)
+        for cluster_id in self.regions[region].replicas if region in self.regions else ():
+            self.regions[region].nodes.kill(cluster_id)
+
+    def bring_back(self, region: str) -> None:
+        """It is there again: what it holds is as it was, and its machines start."""
+        for cluster_id in self.regions[region].replicas if region in self.regions else ():
+            self.regions[region].nodes.revive(cluster_id)
+        self.cloud.network.bring_back(region)
+
     def close(self) -> None:
         """End every process. May be called again."""
         self.cloud.close()
@@ -129,6 +158,7 @@ class Sandbox:
             # A scenario that is about recovery turns it on: elsewhere what was broken stays so until it is mended.
             "recovery": {"automatic": False},
             **({"watchers": [self.watcher.name]} if self.watcher else {}),
+            **({"region_moves": {"global_url": self.name.url}} if self.name else {}),
         }
 
     def parameters(self, stack: ControlStack) -> dict[str, str]:
@@ -136,6 +166,7 @@ class Sandbox:
         parameters = {"FleetName": FLEET, "Architecture": "arm64", "PrimaryRegion": self.stacks[0].name}
         if self.watcher:
             parameters["StateRegions"] = ",".join(each.name for each in self.stacks)
+            parameters["HostedZoneId"] = self.hosted_zone_id
         if isinstance(stack, SandboxRegion):
             parameters["ListenerRuleArn"] = stack.rule_arn
             parameters["LowPriorityRuleArn"] = stack.entry["LowPriorityRuleArn"]

@@ -109,8 +109,12 @@ class Walk:
     def _made(self, parameters: Mapping[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         found = {}
         for key, value in parameters.items():
-            if value in ("$$.Execution.Id", "$$.Map.Item.Value", "$$.State.RetryCount"):
-                context = {"$$.Execution.Id": self.execution_arn, "$$.Map.Item.Value": self.item}
+            if value in ("$$.Execution.Id", "$$.Execution.Name", "$$.Map.Item.Value", "$$.State.RetryCount"):
+                context = {
+                    "$$.Execution.Id": self.execution_arn,
+                    "$$.Execution.Name": self.execution_arn.rpartition(":")[2],
+                    "$$.Map.Item.Value": self.item,
+                }
                 found[key.removesuffix(".$")] = context.get(value, 0)
             elif key.endswith(".$"):
                 found[key.removesuffix(".$")] = _read(data, value)

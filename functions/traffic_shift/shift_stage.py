@@ -13,8 +13,8 @@ from standfast.steps import ShiftAnswer
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer the weights as found on the rule.
 
-    Raises AutomationOffError when the brake was pulled since, FencedError when somebody else holds the
-    lease by now, NotConvergedError when the rule will not settle.
+    Raises AutomationOffError when the brake was pulled or rollouts were frozen since, FencedError when somebody else
+    holds the lease by now, NotConvergedError when the rule will not settle.
     """
     plan = parse_input(ShiftPlan, event, "the ShiftStage task")
     table, clock = bootstrap.cluster_table(), bootstrap.clock()
@@ -23,6 +23,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if not plan.break_glass:
         switches = bootstrap.region_table().glance_at_brake()
         brake.check_still_runs(switches, plan.scope_id, plan.source, plan.target)
+        brake.check_not_frozen(switches)
     region, desired = view.applied.config.region(plan.scope_id), view.scope.desired
     wanted = planned_move.weights_at(plan.stage.weight, plan.move, list(region.clusters))
     if desired.move != plan.move or traffic.shares(desired.weights) != traffic.shares(wanted):

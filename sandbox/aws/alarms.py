@@ -58,10 +58,14 @@ class Transition:
 
 
 class Alarms:
-    """All alarms of all Regions. `evaluate` is called by one thread, `transitions` by any."""
+    """All alarms of all Regions. `evaluate` is called by one thread, `transitions` by any.
 
-    def __init__(self, metrics: Metrics) -> None:
+    Those of a Region of which `is_lost` says so are not judged.
+    """
+
+    def __init__(self, metrics: Metrics, is_lost: Callable[[str], bool] = lambda _: False) -> None:
         self._metrics = metrics
+        self._is_lost = is_lost
         self._judged: dict[tuple[str, str], float] = {}  # (Region, alarm) -> end of the newest period that was judged
         self._transitions: list[Transition] = []
         self._session: Any = new_session()
@@ -74,7 +78,7 @@ class Alarms:
     def evaluate(self, now: float) -> None:
         """Judge every alarm that is due. An alarm that fails is logged; the others are judged."""
         for region, backend in tuple(cloudwatch_backends[DEFAULT_ACCOUNT_ID].items()):
-            for alarm in tuple(backend.alarms.values()):
+            for alarm in () if self._is_lost(region) else tuple(backend.alarms.values()):
                 try:
                     self._evaluate(region, alarm, now)
                 except (BotoCoreError, ClientError, ValueError):

@@ -105,6 +105,11 @@ def _arn(service: str, kind: str, name: str, caller: Caller) -> str:
     return f"arn:aws:{service}:{caller.region}:{caller.account}:{kind}{name.removeprefix('/')}"
 
 
+def _global(kind: str, name: str) -> Callable[[Any, Caller], list[str]]:
+    """Of Route 53: in no Region and no account. An id may come with its path."""
+    return lambda parameters, _: [f"arn:aws:route53:::{kind}{str(parameters[name]).rpartition('/')[2]}"]
+
+
 def _table(parameters: Any, caller: Caller) -> list[str]:
     table = _arn("dynamodb", "table/", str(parameters["TableName"]), caller)
     return [f"{table}/index/{parameters['IndexName']}" if parameters.get("IndexName") else table]
@@ -167,6 +172,7 @@ _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[
         ("Path", _named("ssm", "parameter/", "Path")),
     ],
     "autoscaling": [("InstanceId", _group_of_instance)],
+    "route53": [("HostedZoneId", _global("hostedzone/", "HostedZoneId")), ("Id", _global("change/", "Id"))],
     "servicequotas": [("QuotaCode", _quota)],
     "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
     "kms": [("KeyId", _key)],

@@ -33,6 +33,8 @@ from sandbox.aws import (
     global_tables,
     load_balancing,
     monitoring,
+    name_service,
+    network,
     replication,
     resources,
     run_command,
@@ -89,6 +91,7 @@ class Cloud:
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self.faults = faults.Faults()
+        self.network = network.Network(regions, log_directory.parent / "name-server")
         self._authorizer = authorization.Authorizer(self.latency, self.faults)
         self.replication = replication.Replication(self._authorizer)
         log_directory.mkdir(parents=True, exist_ok=True)
@@ -96,6 +99,7 @@ class Cloud:
             stack.enter_context(mock.patch.dict(os.environ, _fake_environment(self.regions[0]), clear=True))
             stack.enter_context(mock_aws(config=_MOTO))
             stack.callback(load_balancing.reset)
+            stack.callback(function_urls.install(self.network))
             stack.callback(function_urls.close)
             stack.callback(global_tables.reset)
             for talkative in ("werkzeug", "moto"):  # a line a request, a stack a failed state
@@ -106,7 +110,7 @@ class Cloud:
             host, port = self._server.get_host_and_port()
             self.endpoint_url = f"http://{host}:{port}"
             self._install_seams()
-            self.monitoring = monitoring.Monitoring()
+            self.monitoring = monitoring.Monitoring(is_lost=self.network.is_lost)
             stack.callback(self.monitoring.close)
             self.environments = execution.ExecutionEnvironments(
                 endpoint_url=self.endpoint_url,
@@ -115,12 +119,14 @@ class Cloud:
                 cache_directory=log_directory.parent / "code",
                 on_log=on_log,
                 monitor=self.monitoring.hear,
+                network=self.network,
             )
-            targets = events.Targets()
+            targets = events.Targets(self.network)
+            self.names = name_service.NameService(self.network, self.latency)
             self.run_command = run_command.RunCommand(self.latency)
             self.auto_scaling = auto_scaling.AutoScaling(self.latency)
             self.service_quotas = service_quotas.ServiceQuotas()
-            self.ticker = events.Ticker(self.regions, targets)
+            self.ticker = events.Ticker(self.regions, targets, self.network)
             self.streams = streams.Streams(self.environments, RoleClients("event-source-mapping"))
             told = events.put_execution_status(self.regions)
             for take_back in (
@@ -128,19 +134,22 @@ class Cloud:
                 self.replication.install(),
                 authorization.install(self._authorizer),
                 bucket_policies.install(),
-                faults.install(self.faults),
+                faults.install(self.faults, self.network, self.latency),
                 execution.install(self.environments),
                 self.streams.install(),
-                statemachines.install(self.latency, told),
+                statemachines.install(self.latency, told, self.network),
                 events.install(targets),
                 ssm.install(self.run_command),
                 self.auto_scaling.install(),
                 self.service_quotas.install(),
+                self.names.install(),
                 self.run_command.close,
+                self.network.close,
                 statemachines.stop_executions,
                 self.streams.close,
                 self.environments.close,
                 targets.close,
+                self.names.close,
                 self.ticker.stop,
             ):
                 stack.callback(take_back)

@@ -11,13 +11,15 @@ import tempfile
 import threading
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moto.awslambda import models as lambda_models
 from moto.sts.models import sts_backends
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+_NETWORK: Final = Path(__file__).with_name("worker_network")
 
 
 class Archives:
@@ -64,8 +66,13 @@ def layer_archives(function: Any) -> Sequence[bytes]:
     return [backend.layers_versions_by_arn(layer["Arn"]).code_bytes for layer in function.layers]
 
 
-def variables(function: Any, code: Path, layers: Sequence[Path], endpoint_url: str) -> dict[str, str]:
-    """The whole environment of a process: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html."""
+def variables(
+    function: Any, code: Path, layers: Sequence[Path], endpoint_url: str, attachment: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of a process: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html.
+
+    `attachment`: what attaches it to its Region's network, no part of AWS.
+    """
     return {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
@@ -73,7 +80,7 @@ def variables(function: Any, code: Path, layers: Sequence[Path], endpoint_url: s
         "_HANDLER": function.handler,
         "LAMBDA_TASK_ROOT": str(code),
         # As on Lambda: /var/task, then /opt/python.
-        "PYTHONPATH": os.pathsep.join([str(code), *(str(layer / "python") for layer in layers)]),
+        "PYTHONPATH": os.pathsep.join([str(code), *(str(layer / "python") for layer in layers), str(_NETWORK)]),
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
         "AWS_REGION": function.region,
         "AWS_DEFAULT_REGION": function.region,
@@ -89,6 +96,7 @@ def variables(function: Any, code: Path, layers: Sequence[Path], endpoint_url: s
         **_logging(function),
         **_credentials(function),
         **function.environment_vars,
+        **attachment,
     }
 
 

@@ -29,6 +29,7 @@ from sandbox.aws.sessions import new_session
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sandbox.aws.network import Network
     from sandbox.aws.statemachines import ExecutionStatus
 
 _UNITS: Final = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
@@ -49,10 +50,16 @@ class UnknownTargetError(ValueError):
 
 
 class Targets:
-    """Delivers to targets, each in the Region that its ARN names, on threads of its own."""
+    """Delivers to targets, each in the Region that its ARN names, on threads of its own.
 
-    def __init__(self) -> None:
+    What is for a Region that is lost arrives when it is back.
+    """
+
+    def __init__(self, network: Network) -> None:
         self._session: Any = new_session()
+        self._network = network
+        self._held: list[tuple[Mapping[str, Any], str, str | None]] = []
+        network.on_change(self._deliver_what_was_held)
         self._lock = threading.Lock()
         self._admin: dict[tuple[str, str], Any] = {}
         self._roles = RoleClients("eventbridge")
@@ -65,8 +72,17 @@ class Targets:
         `buried_by`: the role that writes the dead letter. Scheduler uses the schedule's, EventBridge writes as itself.
         """
         with self._lock:
-            if not self._closed.is_set():
+            if self._network.is_lost(str(target["Arn"]).split(":")[3]):
+                self._held.append((target, body, buried_by))
+            elif not self._closed.is_set():
                 self._pool.submit(self._deliver, target, body, buried_by)
+
+    def _deliver_what_was_held(self) -> None:
+        """EventBridge keeps for a day what it cannot deliver."""
+        with self._lock:
+            held, self._held = self._held, []
+        for target, body, buried_by in held:
+            self.deliver(target, body, buried_by=buried_by)
 
     def close(self) -> None:
         """Deliver no more. May be called again."""
@@ -225,11 +241,13 @@ class Ticker:
 
     AWS invokes a target at any time within the minute that it is due in ("Schedule types in EventBridge Scheduler"), so
     the schedules of a fleet do not meet in one second; here each has its second of the minute by its name.
-    A schedule's name means that of the first of the Regions, unless another Region is named.
+    A schedule's name means that of the first of the Regions, unless another Region is named. The schedules of a Region
+    that is lost do not fire.
     """
 
-    def __init__(self, regions: Sequence[str], targets: Targets) -> None:
+    def __init__(self, regions: Sequence[str], targets: Targets, network: Network) -> None:
         self._regions = tuple(regions)
+        self._network = network
         self._targets = targets
         self._due: dict[tuple[str, str], float] = {}
         self._paused: set[tuple[str, str]] = set()
@@ -275,7 +293,8 @@ class Ticker:
             now, schedules = time.monotonic(), self._schedules()
             self._due = {key: due for key, due in self._due.items() if key in schedules}
             for key, schedule in schedules.items():
-                if schedule.state != "ENABLED" or key in self._paused or now < self._due.get(key, begin):
+                idle = schedule.state != "ENABLED" or key in self._paused or self._network.is_lost(key[0])
+                if idle or now < self._due.get(key, begin):
                     continue
                 try:
                     wait = period(schedule) * (1.0 if key in self._due else phase(*key))

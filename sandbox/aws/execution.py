@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from sandbox.aws.network import Network
+
 __all__ = ["MOST_ENVIRONMENTS", "ExecutionEnvironments", "ThrottledError", "install", "send_to_queue"]
 
 # Some 63 MB each. Three Regions use about 80 functions in a minute: with fewer, each would end what another needs next.
@@ -50,7 +52,7 @@ class ExecutionEnvironments:
     A function is named by its name, which means those of all Regions, or by its ARN. `python`: the interpreter of the
     processes. `log_directory` gets a folder a Region with a file for each function. `on_log` is called with Region,
     name and each line of its standard output, `monitor` with its ARN and the line. `retry_seconds`: the waits before
-    the retries of an asynchronous event.
+    the retries of an asynchronous event. `network`: what is in a Region that is lost ends, and nothing starts there.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ExecutionEnvironments:
         cache_directory: Path,
         on_log: Callable[[str, str, str], None] | None = None,
         monitor: Callable[[str, str], None] | None = None,
+        network: Network,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self._endpoint_url = endpoint_url
@@ -70,6 +73,7 @@ class ExecutionEnvironments:
         self._archives = deployed.Archives(cache_directory, python)
         self._on_log = on_log
         self._monitor = monitor
+        self._network = network
         self._retry_seconds = retry_seconds
         self._roles = RoleClients("lambda")
         self._room = threading.Condition()
@@ -78,6 +82,7 @@ class ExecutionEnvironments:
         self._starting: list[str] = []  # ARNs of functions: their places are taken, the processes are on their way
         self._events: set[threading.Thread] = set()
         self._closed = threading.Event()
+        network.on_change(self._end_what_is_lost)
 
     def invoke(self, function: Any, payload: bytes) -> Answer:
         """Run a function (moto's object) and wait for its answer. Raises ThrottledError."""
@@ -173,8 +178,17 @@ class ExecutionEnvironments:
     def _refuse_what_is_too_much(self, function: Any, arn: str) -> None:
         at_work = sum(one.function_arn == arn for one in self._active) + self._starting.count(arn)
         reserved = function.reserved_concurrency
-        if self._closed.is_set() or (reserved is not None and at_work >= int(reserved)):
+        lost = self._network.is_lost(str(function.region))
+        if self._closed.is_set() or lost or (reserved is not None and at_work >= int(reserved)):
             raise ThrottledError
+
+    def _end_what_is_lost(self) -> None:
+        """A Region that is gone takes its processes along, in mid-invocation."""
+        with self._room:
+            chosen = [one for one in (*self._idle, *self._active) if self._network.is_lost(_region(one))]
+            self._idle = [one for one in self._idle if one not in chosen]
+            self._room.notify_all()
+        _end(chosen)
 
     def _start_claimed(self, function: Any) -> Environment:
         """Start an environment without the lock: others go on meanwhile."""
@@ -213,7 +227,9 @@ class ExecutionEnvironments:
             str(function.function_arn),
             deployed.version(function),
             [str(self._python), "-m", "awslambdaric", function.handler],
-            deployed.variables(function, code, layers, self._endpoint_url),
+            deployed.variables(
+                function, code, layers, self._endpoint_url, self._network.attachment(str(function.region))
+            ),
             code,
             log=self._log_file(function),
             on_line=lambda line: self._heard(function, line),
@@ -301,6 +317,10 @@ def _functions(name: str) -> list[Any]:
 
 def _is_of(environment: Environment, function: str | None) -> bool:
     return function is None or function in (environment.function_arn, environment.function_arn.rpartition(":")[2])
+
+
+def _region(environment: Environment) -> str:
+    return environment.function_arn.split(":")[3]
 
 
 def _end(environments: Sequence[Environment]) -> None:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -22,9 +23,15 @@ from moto.core.exceptions import JsonRESTError, ServiceException
 from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
+from sandbox.aws.network import WORLD, home
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sandbox.aws.latency import LatencyInjector
+    from sandbox.aws.network import Network
+
+_SIGNED_FOR: Final = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 HANG_SECONDS: Final = 3.5
 """Longer than a client of ours waits for an answer (3 s)."""
 # What each service calls it: "Common errors" of its API reference.
@@ -125,18 +132,20 @@ def _throttled(service: str, request: Any) -> Exception:
     return error
 
 
-def install(faults: Faults) -> Callable[[], None]:
-    """Have moto's server end connections whose answer is lost. The result takes it back."""
+def install(faults: Faults, network: Network, injector: LatencyInjector) -> Callable[[], None]:
+    """Have moto's server end connections whose answer is lost, or that the network drops. The result takes it back."""
     original = DomainDispatcherApplication.__call__
 
     def call(app: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        lost = False
         faults.cut_due()
         try:
+            _travel(environ, network, injector)
             answer = original(app, environ, start_response)
             body = list(answer)  # the whole of it: the call has taken effect
         except LostError:
-            body = []
-        if faults.cut_due():
+            body, lost = [], True
+        if faults.cut_due() or lost:
             connection: socket.socket = environ["werkzeug.socket"]
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -148,3 +157,17 @@ def install(faults: Faults) -> Callable[[], None]:
         DomainDispatcherApplication.__call__ = original
 
     return take_back
+
+
+def _travel(environ: dict[str, Any], network: Network, injector: LatencyInjector) -> None:
+    """A function's call to a Region, its own or another: it takes the time of the way, or does not get there."""
+    source = network.source(str(environ.get("REMOTE_ADDR", "")))
+    signed = _SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if source == WORLD or signed is None:
+        return
+    region, service = signed.groups()
+    target = home(service, region)
+    if not network.reaches(source, target):
+        time.sleep(HANG_SECONDS)
+        raise LostError
+    injector.travel(network.round_trip(source, target), caller=source, detail=service, region=target)

@@ -9,21 +9,36 @@ from __future__ import annotations
 
 import base64
 import json
+import select
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from sandbox.aws.network import ROUND_TRIPS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sandbox.aws.network import Network
 
 _ACTIONS: Final = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction")
 _TEXT: Final = ("text/", "application/json", "application/javascript", "application/xml")
 _MOST_BYTES: Final = 6 * 1024 * 1024
+_HELD_SECONDS: Final = 10.0
+"""How long a connection that does not get through is kept: longer than anybody waits."""
 _servers: Final[list[ThreadingHTTPServer]] = []
+_network: list[Network] = []
+
+
+def install(network: Network) -> Callable[[], None]:
+    """Have this network between the URLs and whoever asks. The result takes it away."""
+    _network.append(network)
+    return _network.clear
 
 
 def open_url(function: Any) -> str:
@@ -114,19 +129,34 @@ def _invoke(function: Any, request: dict[str, Any]) -> tuple[int, dict[str, str]
         return (429 if "Rate Exceeded" in str(error) else 502), {}, b"Internal Server Error"
 
 
+def _gets_through(address: str, region: str) -> bool:
+    """Whether a connection from this address reaches the Region, after the time of its way."""
+    for network in _network:
+        source = network.source(address)
+        if not network.reaches(source, region):
+            return False
+        time.sleep(ROUND_TRIPS * network.round_trip(source, region))
+    return True
+
+
 def _handler(function: Any) -> type[BaseHTTPRequestHandler]:
     def respond(self: BaseHTTPRequestHandler) -> None:
+        if not _gets_through(self.client_address[0], function.region):
+            self.close_connection = True
+            select.select([self.connection], [], [], _HELD_SECONDS)  # until the caller is gone
+            return
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(min(length, _MOST_BYTES))
         made = event(self.command, self.path, dict(self.headers.items()), body, self.client_address[0])
         status, headers, content = _invoke(function, made)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        with suppress(ConnectionError):  # whoever asked is gone
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
     silent: Callable[..., None] = lambda *_: None  # noqa: E731
     methods = {f"do_{method}": respond for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 ELB_CALL: Final = "elb_call"
@@ -19,6 +19,7 @@ MRSC: Final = "mrsc"
 STATE_TRANSITION: Final = "state_transition"
 SSM_COMMAND: Final = "ssm_command"
 INSTANCE_LAUNCH: Final = "instance_launch"
+DISTANCE: Final = "distance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Latencies:
     `ssm_command` ± `ssm_command_jitter`: from SendCommand until the script begins on a node.
     `instance_launch`: from the end of an instance until its successor is in service. On AWS it takes minutes.
     `mrsc`: a write to a global table with multi-Region strong consistency, or a strongly consistent read of it.
+    `route53_status`: from a health check's change until the name servers answer by it; AWS names no figure.
+    `route53_change`: from a change of records until all name servers have it; AWS says 60 s at most, as a rule.
+    `distance`: times the round trips between Regions (`route53.distance`).
     """
 
     elb_call: float = 0.3
@@ -39,11 +43,14 @@ class Latencies:
     ssm_command: float = 1.0
     ssm_command_jitter: float = 0.5
     instance_launch: float = 8.0
+    route53_status: float = 2.0
+    route53_change: float = 30.0
+    distance: float = 1.0
 
     @classmethod
     def none(cls) -> Latencies:
         """No latency at all: for tests of behaviour, never for a figure."""
-        return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return cls(**{each.name: 0.0 for each in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,14 @@ class LatencyInjector:
         started_at = time.time()
         time.sleep(seconds)
         self._record(Injection(kind, caller, detail, started_at, time.time(), region))
+
+    def travel(self, seconds: float, *, caller: str, detail: str, region: str = "") -> None:
+        """Wait for the way to another Region and back, and record it."""
+        seconds *= self.latencies.distance
+        if seconds > 0:
+            started_at = time.time()
+            time.sleep(seconds)
+            self._record(Injection(DISTANCE, caller, detail, started_at, time.time(), region))
 
     def propagation(self, region: str = "") -> float:
         """Draw one ELB propagation delay, in seconds, and record it as beginning now."""

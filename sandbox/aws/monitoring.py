@@ -41,14 +41,18 @@ class MalformedLine:
 class Monitoring:
     """Installs the seams at once; publishes and evaluates from `start` on. Safe to use from several threads.
 
-    `clock` gives seconds of the epoch. Its tests call `tick` and never `start`.
+    `clock` gives seconds of the epoch. Where `is_lost` says that a Region is, nothing happens in it. Its tests call
+    `tick` and never `start`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, *, is_lost: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._clock = clock
+        self._is_lost = is_lost
         self.metrics = Metrics(clock)
-        self.alarms = alarms.Alarms(self.metrics)
-        self._publishers: list[EntryMetrics | AgentMetrics] = []
+        self.alarms = alarms.Alarms(self.metrics, is_lost)
+        self._publishers: list[tuple[str, EntryMetrics | AgentMetrics]] = []
         self._malformed: list[MalformedLine] = []
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -79,16 +83,18 @@ class Monitoring:
         entry = EntryMetrics(
             self.metrics, region, load_balancer_arn, door, clock=self._clock, period_seconds=period_seconds
         )
-        self._publishers.append(entry)
+        self._publishers.append((region, entry))
 
     def watch_nodes(self, region: str, nodes: Callable[[], Iterable[Node]]) -> None:
         """Publish from now on what the CloudWatch agents of a Region's nodes tell of their GPUs."""
-        self._publishers.append(AgentMetrics(self.metrics, region, nodes, clock=self._clock))
+        self._publishers.append((region, AgentMetrics(self.metrics, region, nodes, clock=self._clock)))
 
     def tick(self) -> None:
         """Do what is due: first publish, then evaluate. A front door that does not answer publishes nothing."""
         now = self._clock()
-        for each in tuple(self._publishers):
+        for region, each in tuple(self._publishers):
+            if self._is_lost(region):
+                continue
             try:
                 each.publish_when_due(now)
             except (OSError, TimeoutError) as error:

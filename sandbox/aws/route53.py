@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ALIAS_OF_A_LOAD_BALANCER_SECONDS: Final = 60
 """The TTL of an alias of a load balancer: Route 53 takes that of the target, which Elastic Load Balancing sets."""
+SHARE_OF_CHECKERS: Final = 0.18
 _DEEPEST: Final = 8
 
 _MILLISECONDS: Final = {
@@ -56,6 +57,21 @@ class Observed:
         self._against = 0 if passed is self.passes else self._against + 1
         if self._against >= self.threshold:
             self.passes, self._against = passed, 0
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """What all health checkers together made of one endpoint: it answers while more than 18 % of them say so.
+
+    Source: Developer Guide, "How Route 53 determines the status of health checks that monitor an endpoint".
+    """
+
+    checkers: Sequence[Observed]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the endpoint answers."""
+        return sum(each.passes for each in self.checkers) > SHARE_OF_CHECKERS * len(self.checkers)
 
 
 def is_healthy(check: str, configs: Mapping[str, Mapping[str, Any]], passes: Callable[[str], bool]) -> bool:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.aws.latency import LatencyInjector
+    from sandbox.aws.network import Network
 
 _PARSER: Final = "moto.stepfunctions.parser"
 _STARTED_BY: Final = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
@@ -66,10 +67,13 @@ class ExecutionStatus:
     cause: str | None = None
 
 
-def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], None]) -> Callable[[], None]:
+def install(
+    injector: LatencyInjector, on_status: Callable[[ExecutionStatus], None], network: Network
+) -> Callable[[], None]:
     """Put every seam in place. The result takes them away again.
 
     `on_status` is called on the thread that changed the status, and must not block for long.
+    In a Region that is lost no execution enters a state before it is back.
     """
     undo = [
         _replace(engine.StepFunctionsParserBackend, "start_execution", _named),
@@ -86,7 +90,7 @@ def install(injector: LatencyInjector, on_status: Callable[[ExecutionStatus], No
             "_reflect_execution_status",
             functools.partial(_telling_the_end, on_status),
         ),
-        _replace(CommonStateField, "_eval_body", functools.partial(_waiting, injector)),
+        _replace(CommonStateField, "_eval_body", functools.partial(_waiting, injector, network)),
         _replace(StateTaskLambda, "_from_error", _with_lambdas_own_errors),
         _replace(StateTaskServiceSfn, "_normalise_parameters", _spelt_for_the_api),
         _replace(StateTaskServiceSfn, "_normalise_response", _spelt_for_the_machine),
@@ -263,11 +267,12 @@ def _status(execution: Any, status: str) -> ExecutionStatus:
     )
 
 
-def _waiting(injector: LatencyInjector, original: Any) -> Any:
+def _waiting(injector: LatencyInjector, network: Network, original: Any) -> Any:
     def eval_body(self: Any, env: Any) -> None:
         context = env.states.context_object.context_object_data
         detail = f"{context['Execution']['Name']}/{self.name}"
         region = context["StateMachine"]["Id"].split(":")[3]
+        network.wait_while_lost(region)
         injector.sleep(STATE_TRANSITION, caller=context["StateMachine"]["Name"], detail=detail, region=region)
         original(self, env)
 

@@ -8,6 +8,7 @@ pace) is real. `/health` and all pages stay well: that is what makes these failu
 | nan | token 0 and no logprob: logits that are NaN. llama.cpp writes NaN as null, for JSON has none |
 | nonsense | other tokens, at a logprob as flat logits give it |
 | errors | status 500, for a fifth of the completions |
+| out | status 500, for every completion |
 | slow | what is right, half a second later: a GPU that is clocked down |
 """
 
@@ -46,7 +47,11 @@ class Fault(StrEnum):
     NAN = "nan"
     NONSENSE = "nonsense"
     ERRORS = "errors"
+    OUT = "out"
     SLOW = "slow"
+
+
+_ERROR_RATES: Final = {Fault.ERRORS: ERROR_RATE, Fault.OUT: 1.0}
 
 
 class BrokenEngine:
@@ -134,7 +139,7 @@ class _Front:
             return
         payload = await wire.read_request_body(reader, request, limit=_BODY_LIMIT)
         asks_model = request.start[1] in _COMPLETIONS
-        if asks_model and self._fault is Fault.ERRORS and self._chance.random() < ERROR_RATE:
+        if asks_model and self._chance.random() < _ERROR_RATES.get(self._fault, 0.0):
             body = b'{"error":{"code":500,"message":"CUDA error: an illegal memory access was encountered"}}'
             writer.write(_head("500 Internal Server Error", "application/json", f"{len(body)}") + body)
             await writer.drain()

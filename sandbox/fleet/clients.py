@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from sandbox.fleet import wire
 from sandbox.fleet.load import (
@@ -66,22 +66,42 @@ class Progress:
     retry_after_seconds: float | None = None
 
 
-class Service:
-    """Where requests go."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a name leads: for `seconds` a connection is on its way."""
 
-    def __init__(self, url: str, model: str | None, low_priority: tuple[str, str] | None = None) -> None:
+    host: str
+    port: int
+    region: str = ""
+    seconds: float = 0.0
+
+
+class Service:
+    """Where requests go. With a resolver the host is a name, which leads each client where it was told of late."""
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None,
+        low_priority: tuple[str, str] | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
+        self._resolver = resolver
         self._model = model
         self._low_priority = low_priority
 
     async def request(self, client: int, name: str, arrival: Arrival) -> Record:
         """Sends one request, once, and follows it to its end."""
         progress, failure = Progress(), None
+        address = Address(self._host, self._port)
         sent_at = time.time()
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
-                await self._stream(name, arrival, progress)
+                if self._resolver is not None:
+                    address = await self._resolver.address(client, self._host)
+                await self._stream(name, arrival, progress, address)
         except TimeoutError:
             failure = f"not done in {TOTAL_SECONDS:g} s"
         except FailedError as error:
@@ -102,11 +122,13 @@ class Service:
             failure=failure,
             retry_after_seconds=progress.retry_after_seconds,
             low_priority=arrival.low_priority,
+            region=address.region,
         )
 
-    async def _stream(self, name: str, arrival: Arrival, progress: Progress) -> None:
+    async def _stream(self, name: str, arrival: Arrival, progress: Progress, address: Address) -> None:
         first_token_due = asyncio.get_running_loop().time() + FIRST_TOKEN_SECONDS
-        reader, writer = await self._connect()
+        await asyncio.sleep(address.seconds)
+        reader, writer = await self._connect(address)
         try:
             writer.write(self._question(name, arrival))
             answer = await _by(first_token_due, wire.read_head(reader), _NO_FIRST_TOKEN)
@@ -122,9 +144,9 @@ class Service:
         finally:
             writer.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         due = asyncio.get_running_loop().time() + CONNECT_SECONDS
-        opening = asyncio.open_connection(self._host, self._port)
+        opening = asyncio.open_connection(address.host, address.port)
         try:
             return await _by(due, opening, f"no connection in {CONNECT_SECONDS:g} s")
         except ConnectionRefusedError as error:
@@ -144,6 +166,46 @@ class Service:
             *([self._low_priority] if arrival.low_priority and self._low_priority else []),
         )
         return wire.write_head("POST /v1/completions HTTP/1.1", headers) + payload
+
+
+class Resolver:
+    """What each client knows of names: an answer is believed for its TTL, and no longer.
+
+    The first answer of a client is some way into its TTL, as in a cache that others fill too.
+    """
+
+    def __init__(self, url: str, plan: Plan) -> None:
+        parts = urlsplit(url)
+        self._server = (parts.hostname or "", parts.port or 80)
+        self._user = {"region": plan.region, "continent": plan.continent}
+        self._random = random.Random(f"{plan.seed}/names")
+        self._known: dict[int, tuple[float, Address]] = {}
+
+    async def address(self, client: int, name: str) -> Address:
+        """Where this client is led. Raises FailedError when nobody knows the name."""
+        now = asyncio.get_running_loop().time()
+        until, address = self._known.get(client, (0.0, None))
+        if address is not None and now < until:
+            return address
+        try:
+            found = await asyncio.wait_for(self._ask(name), CONNECT_SECONDS)
+            address = Address(found["address"], found["port"], found["region"], found["seconds"])
+        except (OSError, TimeoutError, ValueError, KeyError) as error:
+            raise FailedError("no address") from error
+        part = 1.0 if client in self._known else self._random.random()
+        self._known[client] = (now + part * found["ttl"], address)
+        return address
+
+    async def _ask(self, name: str) -> dict[str, Any]:
+        reader, writer = await asyncio.open_connection(*self._server)
+        try:
+            query = urlencode({"name": name, **self._user})
+            writer.write(f"GET /resolve?{query} HTTP/1.0\r\n\r\n".encode())
+            answer = await reader.read()
+        finally:
+            writer.close()
+        found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+        return found
 
 
 def _retry_after(answer: wire.Head) -> float | None:
@@ -222,7 +284,8 @@ async def _send(service: Service, client: int, name: str, arrival: Arrival, pati
 
 async def run(url: str, plan: Plan) -> None:
     """Sends until a line comes on standard input, then waits for what is under way; ends at once when it is closed."""
-    service = Service(url, plan.model, plan.low_priority)
+    resolver = None if plan.names is None else Resolver(plan.names, plan)
+    service = Service(url, plan.model, plan.low_priority, resolver)
     under_way: set[asyncio.Task[None]] = set()
     orders = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

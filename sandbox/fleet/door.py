@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sandbox.fleet.proxy import Proxy
-from sandbox.fleet.routing import Routing
+from sandbox.fleet.routing import Roads, Routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,8 @@ async def obey(proxy: Proxy) -> None:
         match message["do"]:
             case "apply":
                 proxy.apply(Routing.from_json(message["routing"]))
+            case "roads":
+                proxy.take_roads(Roads(**message["roads"]))
             case "health":
                 result = [(*key, health.state) for key, health in proxy.checks.health.items()]
             case "counters":

@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.processes import Child
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.fleet.balancer import TargetKey
-    from sandbox.fleet.routing import Routing
+    from sandbox.fleet.routing import Roads, Routing
 
 _ANSWER_SECONDS: Final = 10.0
 _INVOKERS: Final = 8  # functions invoked at once
@@ -95,6 +95,18 @@ class FrontDoor:
     def apply(self, routing: Routing) -> None:
         """Returns once the process follows this routing. Requests under way are not touched."""
         self._ask("apply", routing=routing.to_json())
+
+    def take_roads(self, roads: Roads) -> None:
+        """Returns once new connections come this way. Those that are open stay so."""
+        self._ask("roads", roads=asdict(roads))
+
+    def go_dark(self) -> None:
+        """SIGSTOP: connections are taken and never answered, streams stand still."""
+        self._child.stop()
+
+    def come_back(self) -> None:
+        """SIGCONT."""
+        self._child.resume()
 
     def health(self) -> Mapping[TargetKey, str]:
         """(target group ARN, target id, port) to "initial", "healthy" or "unhealthy"."""

@@ -30,10 +30,11 @@ class Record:
     """One try of a request. Times are `time.time()`; `status` None: no answer came; `failure` None exactly when `ok`.
 
     `retry_after_seconds`: it was shed, and may come back so much later, under the same name. `low_priority`: it was.
+    `region`: where its name led to, if it asked for one.
 
     Failures: "refused", "no connection in 1 s", "status 502" (or another), "no first token in 3 s", "no token for 3 s",
     "not done in 15 s", "cut" (the connection ended before `[DONE]`), "error in the stream", "no tokens",
-    "not an HTTP answer", "shed".
+    "not an HTTP answer", "no address" (nobody knows the name), "shed".
     """
 
     client: int
@@ -47,6 +48,7 @@ class Record:
     failure: str | None
     retry_after_seconds: float | None = None
     low_priority: bool = False
+    region: str = ""
 
     @property
     def shed(self) -> bool:
@@ -66,6 +68,9 @@ class Plan:
     `patience_seconds`: a request that is shed does not come back later than this after its first try. `prompt_words`
     and `answer_tokens` are how long prompts and answers are, from and to; a word is some five tokens. Of the requests
     `low_priority_share`, 0 to 1, carry the header `low_priority`, name and value.
+
+    `names`: the URL of a name server. Then the service's host is a name, which each client asks for and believes for
+    its TTL, as a user in this Region and continent; a connection takes the time of its way.
     """
 
     clients: int = 20
@@ -77,6 +82,9 @@ class Plan:
     answer_tokens: tuple[int, int] = (8, 24)
     low_priority: tuple[str, str] | None = None
     low_priority_share: float = 0.0
+    names: str | None = None
+    region: str = ""
+    continent: str = "NA"
 
 
 class Load:

@@ -22,7 +22,7 @@ from sandbox.fleet import function_targets, wire
 from sandbox.fleet.balancer import Balancer, Choice
 from sandbox.fleet.function_targets import Invocations, NoAnswerError
 from sandbox.fleet.healthchecks import HealthChecks
-from sandbox.fleet.routing import Routing
+from sandbox.fleet.routing import Roads, Routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +67,11 @@ class Proxy:
         self.invocations = Invocations(ask)
         self._groups: defaultdict[str, Tally] = defaultdict(Tally)
         self._elb_status: Counter[int] = Counter()
+        self._roads = Roads()
+
+    def take_roads(self, roads: Roads) -> None:
+        """Later connections come this way."""
+        self._roads = roads
 
     def apply(self, routing: Routing) -> None:
         """Later requests follow this routing."""
@@ -88,6 +93,8 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection, request after request."""
         try:
+            if not await self._arrives(reader, writer):
+                return
             ahead: bytes | None = b""
             while ahead is not None:
                 ahead = await self._take_request(reader, writer, ahead)
@@ -95,6 +102,16 @@ class Proxy:
             pass  # the client is gone, or was silent for too long
         finally:
             writer.close()
+
+    async def _arrives(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether a connection gets here, after the time of its way. One that does not is held until it ends."""
+        address = str(writer.get_extra_info("peername")[0])
+        if self._roads.is_closed(address):
+            while await reader.read(BODY_LIMIT):
+                pass
+            return False
+        await asyncio.sleep(self._roads.seconds.get(address, 0.0))
+        return True
 
     async def _take_request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ahead: bytes

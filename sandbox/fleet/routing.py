@@ -7,7 +7,24 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """How connections get to a front door, by the address that they come from.
+
+    `seconds`: how long the way is to the first answer, for each address that is known. From those in `closed` nothing
+    arrives; from all others, users and health checkers, nothing where `others_closed`.
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    closed: Sequence[str] = ()
+    others_closed: bool = False
+
+    def is_closed(self, address: str) -> bool:
+        """Whether nothing arrives from this address."""
+        return address in self.closed or (self.others_closed and address not in self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,16 @@ from standfast import region_moving, region_record
 from standfast.aws.calls import config
 from standfast.aws.region_states import WRITE_ATTEMPTS, RegionStates
 from standfast.aws.region_table import RegionTable
-from standfast.errors import ConflictError, CorruptStateError, FencedError, LeaseHeldError, ThrottledError
+from standfast.aws.relays import RegionRelay
+from standfast.brake import check_not_frozen
+from standfast.errors import (
+    AutomationOffError,
+    ConflictError,
+    CorruptStateError,
+    FencedError,
+    LeaseHeldError,
+    ThrottledError,
+)
 from standfast.region_ports import VALID_SECONDS, Heartbeat, RegionLease, RegionPurpose, RegionRecord
 from tests.builders import NOW, switch
 
@@ -197,3 +207,25 @@ def test_a_conflict_that_does_not_end_is_said(stubbed: tuple[RegionStates, Stubb
         stub.add_client_error("update_item", "ReplicatedWriteConflictException")
     with pytest.raises(ThrottledError):
         states.renew(token=1, expires_at=NOW)
+
+
+def test_rollouts_are_frozen_while_a_region_is_condemned(states: RegionStates, dynamodb: Any) -> None:
+    table, now = RegionTable(TABLE, dynamodb), time.time()
+    table.write_switch(switch())
+    assert table.read_brake().frozen == ""
+    lease = region_moving.take(states, ONE, EVACUATE, now)
+    region_moving.change(states, lease.token, condemned(EAST, now), now)
+    region_moving.give_back(states, lease.token, failed=False, retry_seconds=0, now=now)
+    assert table.glance_at_brake().frozen == "us-east-1 is condemned (dead), and the others carry its users"
+    with pytest.raises(AutomationOffError, match="rollouts are frozen: us-east-1 is condemned"):
+        check_not_frozen(table.read_brake())
+
+
+def test_the_watch_of_the_regions_has_a_relay_of_its_own(states: RegionStates, dynamodb: Any) -> None:
+    first, second = RegionRelay(TABLE, EAST, dynamodb), RegionRelay(TABLE, EAST, dynamodb)
+    assert first.relay() == 0
+    assert (first.enter(), second.enter()) == (1, 2)
+    second.take_over(2)
+    first.take_over(1)
+    assert (first.relay(), second.relay()) == (2, 2)
+    assert RegionRelay(TABLE, WEST, dynamodb).relay() == 0

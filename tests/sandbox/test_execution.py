@@ -24,6 +24,7 @@ from moto.server import ThreadedMotoServer
 
 from sandbox import processes
 from sandbox.aws import execution
+from sandbox.aws.network import Network
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME_PYTHON = ROOT / ".venv-runtime" / "bin" / "python"
@@ -164,6 +165,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 log_directory=logs,
                 cache_directory=folder / "code",
                 on_log=lambda _, name, line: opened.lines.put((name, line)),
+                network=Network((REGION,)),
                 retry_seconds=(0.05, 0.05),
             )
             opened = Place(environments, logs)
@@ -392,7 +394,11 @@ def test_a_stop_of_active_environments_ends_the_call(place: Place) -> None:
 def test_nothing_is_left_after_close(place: Place, tmp_path: Path) -> None:
     threads, children = set(threading.enumerate()), set(processes.living())
     environments = execution.ExecutionEnvironments(
-        endpoint_url="http://127.0.0.1:9", python=RUNTIME_PYTHON, log_directory=tmp_path, cache_directory=tmp_path / "c"
+        endpoint_url="http://127.0.0.1:9",
+        python=RUNTIME_PYTHON,
+        log_directory=tmp_path,
+        cache_directory=tmp_path / "c",
+        network=Network((REGION,)),
     )
     function = lambda_backends[ACCOUNT][REGION].get_function("worker")
     is_error, _ = environments.invoke(function, b"{}")

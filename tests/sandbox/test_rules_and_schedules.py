@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from sandbox.aws import authorization, events
 from sandbox.aws.latency import Latencies, LatencyInjector
+from sandbox.aws.network import Network
 from sandbox.aws.statemachines import ExecutionStatus
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Bus:
 
     session: Any
     authorizer: authorization.Authorizer
+    network: Network = field(default_factory=lambda: Network((REGION,)))
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -71,7 +73,7 @@ def bus() -> Iterator[Bus]:
     session: Any = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
     with mock_aws():
         made = Bus(session, authorization.Authorizer(LatencyInjector(Latencies.none())))
-        targets = events.Targets()
+        targets = events.Targets(made.network)
         undo = [authorization.install(made.authorizer), events.install(targets), targets.close]
         yield made
         for one in reversed(undo):
@@ -253,7 +255,7 @@ def fired() -> Fired:
 
 @pytest.fixture
 def ticker(fired: Fired, bus: Bus) -> Iterator[events.Ticker]:
-    made = events.Ticker([REGION], fired)  # type: ignore[arg-type]  # a stand-in that keeps what is delivered
+    made = events.Ticker([REGION], fired, bus.network)  # type: ignore[arg-type]  # a stand-in that keeps what is delivered
     yield made
     made.stop()
 

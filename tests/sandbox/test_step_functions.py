@@ -26,6 +26,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from sandbox.aws import authorization, statemachines
 from sandbox.aws.latency import STATE_TRANSITION, Latencies, LatencyInjector
+from sandbox.aws.network import Network
 from sandbox.aws.roles import RoleClients
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Engine:
     functions: Any
     injector: LatencyInjector
     authorizer: authorization.Authorizer
+    network: Network = field(default_factory=lambda: Network((REGION,)))
     told: list[ExecutionStatus] = field(default_factory=list)
     ended: dict[str, threading.Event] = field(default_factory=dict)
     handlers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
@@ -152,7 +154,7 @@ def engine() -> Iterator[Engine]:
             return made.invoke(backend.get_function(name, qualifier), body, response_headers)
 
         patch.setattr(lambda_models.LambdaBackend, "invoke", invoke)
-        undo = [authorization.install(made.authorizer), statemachines.install(injector, made.on_status)]
+        undo = [authorization.install(made.authorizer), statemachines.install(injector, made.on_status, made.network)]
         yield made
         for one in undo:
             one()
@@ -558,7 +560,7 @@ def test_a_refusal_carries_the_function_s_own_words(engine: Engine) -> None:
 
 def test_taken_away_the_seams_are_moto_s_own_again() -> None:
     before = StepFunctionsParserBackend.start_execution
-    take_away = statemachines.install(LatencyInjector(Latencies.none()), lambda _: None)
+    take_away = statemachines.install(LatencyInjector(Latencies.none()), lambda _: None, Network((REGION,)))
     assert StepFunctionsParserBackend.start_execution is not before
     take_away()
     assert StepFunctionsParserBackend.start_execution is before

@@ -46,6 +46,7 @@ COMES_ONCE = {
     "HandleAlarmFunction",
     "HandlePlannedEventFunction",
     "ReconcileFunction",
+    "ReconcileRegionsFunction",
     "RepairModelsFunction",
 }
 
@@ -131,6 +132,7 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "HandlePlannedEventFunction",
         "KeepLedgerFunction",
         "ReconcileFunction",
+        "ReconcileRegionsFunction",
         "RepairModelsFunction",
         "WatchEndpointsFunction",
         "WatchRegionsFunction",

@@ -15,6 +15,7 @@ from standfast.assessing import AssessInput
 from standfast.config_sync import AdoptInput, SyncInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
+from standfast.region_steps import RegionMoveInput
 from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
 from standfast.shifting import ShiftInput
 from standfast.steps import MOST_SECONDS, ExecutionInput
@@ -65,13 +66,16 @@ RAISED_BY = {
         "TakeOut",
         "ApplyRemedy",
         "Readmit",
+        "TakeRegionLease",
+        "Condemn",
+        "ShiftRegion",
     },
     "ModelDamagedError": {"ListModel", "HashObjects", "WriteManifest", "CopyObjects", "VerifyModel"},
-    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
-    "NoHeadroomError": {"SelectStandby"},
-    "NoPeerProvenError": set(),
+    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit", "TakeRegionLease"},
+    "NoHeadroomError": {"SelectStandby", "CheckPeerCapacity"},
+    "NoPeerProvenError": {"CheckPeerCapacity", "Condemn"},
     "NoStandbyProvenError": {"SelectStandby"},
-    "NotServingError": {"VerifyServing"},
+    "NotServingError": {"VerifyServing", "AskEdge", "JudgeRegion", "VerifyFromOutside"},
 }
 
 RETRY = [
@@ -214,6 +218,7 @@ TIME_OUTS = {
     "cluster_failover": 14400,
     "cluster_recovery": 9000,
     "pull_model": 43200,
+    "region_failover": 14400,
     "register_model": 28800,
     "replicate_model": 46800,
     "sync_config": 900,
@@ -371,6 +376,7 @@ INPUTS: dict[str, type[BaseModel]] = {
     "register_model": RegisterInput,
     "replicate_model": ReplicateInput,
     "pull_model": PullInput,
+    "region_failover": RegionMoveInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 
@@ -386,9 +392,10 @@ def test_every_machine_has_an_example() -> None:
 
 
 def test_every_mode_has_an_example() -> None:
-    modes = set(ExecutionInput.model_json_schema()["properties"]["mode"]["enum"])
-    asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith("cluster_failover")]
-    assert {each["mode"] for each in asked} == modes
+    for machine, given in (("cluster_failover", ExecutionInput), ("region_failover", RegionMoveInput)):
+        modes = set(given.model_json_schema()["properties"]["mode"]["enum"])
+        asked = [json.loads(example.read_text()) for example in EXAMPLES if example.name.startswith(machine)]
+        assert {each["mode"] for each in asked} == modes
 
 
 def test_a_recovery_looks_at_the_nodes_anew_after_each_rung_and_before_the_role_changes() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from standfast.fleet import FleetConfig
 from standfast.health import Verdict
-from standfast.region import RegionAction, RegionDecision, RegionEvidence, decide, opinions_of, peers_of
+from standfast.region import RegionAction, RegionDecision, decide
 from standfast.region_ports import Condemnation, Heartbeat, RegionLease, RegionPurpose, RegionRecord
+from standfast.region_views import RegionEvidence, opinions_of, peers_of
 from standfast.stores import Sight
 from tests.builders import NOW
 from tests.region_builders import EAST, WATCHER, WEST, fleet_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sandbox.region_partitions import World, simulate
-from standfast import region, region_record
+from standfast import region_record, region_views
 from standfast.region_ports import RegionLease, RegionPurpose, RegionRecord
 from tests.region_builders import EAST, WATCHER, WEST, fleet_of
 
@@ -38,11 +38,12 @@ def test_it_sees_a_rule_that_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
         made = real(replace(record, condemned={}), name, **given)  # type: ignore[arg-type]
         return replace(made, condemned={**record.condemned, **made.condemned})
 
-    def anywhere(found: str, *_: object) -> region.Peers:
-        return region.Peers(tuple({EAST, WEST} - {found}), "")
+    def anywhere(found: str, *_: object) -> region_views.Peers:
+        return region_views.Peers(tuple({EAST, WEST} - {found}), "")
 
     monkeypatch.setattr(region_record, "condemn", reckless)
-    monkeypatch.setattr(region, "peers_of", anywhere)
+    monkeypatch.setattr("standfast.region.peers_of", anywhere)
+    monkeypatch.setattr(region_views, "peers_of", anywhere)
     monkeypatch.setattr(World, "_canaries", lambda _self, _site, peers: list(peers))
     assert simulate(FLEETS, seeds=16).double_decisions
 

@@ -56,10 +56,15 @@ NEVER_SET = Switch(Automation.OBSERVE, "nobody has set the switch yet; a new fle
 
 @dataclass(frozen=True, slots=True)
 class Brake:
-    """All switches that there are. `others` is scope -> the switch of a Region or a cluster."""
+    """All switches that there are. `others` is scope -> the switch of a Region or a cluster.
+
+    `frozen` says why no rollout and no other planned move of clusters may go on: a Region is out, or on its way. Empty
+    where none is.
+    """
 
     fleet: Switch = NEVER_SET
     others: Mapping[str, Switch] = field(default_factory=dict)
+    frozen: str = ""
 
     def at(self, scope: str) -> Switch | None:
         """The switch of exactly this scope, None where nobody has set one."""
@@ -102,6 +107,18 @@ def check_still_runs(brake: Brake, region: str, *cluster_ids: str) -> None:
     """Before a change of traffic: raises AutomationOffError when the brake was pulled since the execution began."""
     if why_not := brake.why_not(region, *cluster_ids):
         raise AutomationOffError(f"{why_not}: it was set after this execution had begun, which changes nothing more")
+
+
+def check_region_still_runs(brake: Brake, region: str, override: Override | None) -> None:
+    """As `check_still_runs`, for a move of a whole Region; nothing is asked of the switch under break-glass."""
+    if override is None:
+        check_still_runs(brake, region)
+
+
+def check_not_frozen(brake: Brake) -> None:
+    """Before a rollout begins, and before each of its stages: raises AutomationOffError while Regions are moved."""
+    if brake.frozen:
+        raise AutomationOffError(f"rollouts are frozen: {brake.frozen}")
 
 
 def region_scope(region: str) -> str:

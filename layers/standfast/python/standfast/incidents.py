@@ -30,6 +30,7 @@ class Kind(StrEnum):
 
     FAILURE = "failure"
     REDUNDANCY = "redundancy"
+    REGION = "region"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from standfast import failover
+from standfast.brake import check_not_frozen
 from standfast.errors import AutomationOffError, InvalidInputError, NoHeadroomError, NoStandbyProvenError
 from standfast.failover import FAILED, Selection
 from standfast.fleet import Automation, Role
@@ -67,6 +68,8 @@ def admit(
     Raises AutomationOffError, UnknownClusterError, and InvalidInputError with what stands against it.
     """
     desired, config = view.scope.desired, view.applied.config
+    if override is None:
+        check_not_frozen(brake)
     source = desired.cluster_with(Role.ACTIVE)
     if source is None:
         raise InvalidInputError("no cluster is active, so there is nothing to move")
@@ -118,6 +121,8 @@ def decide_failback(scope_id: str, view: View, brake: Brake, now: float) -> Fail
     away = f"{source} serves in place of {target}"
     if view.scope.lease.holder is not None or desired.move is not None:
         return FailbackDecision(f"{away}; somebody is at work")
+    if brake.frozen:
+        return FailbackDecision(f"{away}; rollouts are frozen: {brake.frozen}")
     fresh, found = config.detection.fresh_seconds, view.assessments.get(target)
     healthy = serves(found, fresh, now) and found is not None and found.verdict is Verdict.HEALTHY
     if desired.roles.get(target) is not Role.STANDBY or not healthy:

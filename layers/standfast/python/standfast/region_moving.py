@@ -44,8 +44,10 @@ def take(store: RegionStore, holder: str, purpose: RegionPurpose, now: float) ->
     raise ConflictError(f"the Region lease changed hands {ROUNDS} times while it was being taken")
 
 
-def change(store: RegionStore, token: int, made: Made, now: float) -> RegionRecord:
-    """Write what `made` makes of the record, under the token, and hold the lease for longer.
+def change(
+    store: RegionStore, token: int, made: Made, now: float, hold_seconds: float = region_record.LEASE_SECONDS
+) -> RegionRecord:
+    """Write what `made` makes of the record, under the token, and hold the lease for `hold_seconds` more at least.
 
     `made` is asked anew when somebody else wrote between. Raises FencedError when somebody else was granted the lease,
     what `made` raises, and ConflictError.
@@ -54,7 +56,7 @@ def change(store: RegionStore, token: int, made: Made, now: float) -> RegionReco
         record = store.read_regions()
         if record.lease.token != token or record.lease.holder is None:
             raise FencedError(f"token {token} of the Region lease is stale; it is at token {record.lease.token}")
-        store.renew(token=token, expires_at=now + region_record.LEASE_SECONDS)
+        store.renew(token=token, expires_at=max(record.lease.expires_at, now + hold_seconds))
         written = made(record)
         if written is record:
             return record
@@ -64,6 +66,11 @@ def change(store: RegionStore, token: int, made: Made, now: float) -> RegionReco
             continue
         return written
     raise ConflictError(f"the record of the Regions was written by others {ROUNDS} times while it was being changed")
+
+
+def hold(store: RegionStore, token: int, now: float) -> RegionRecord:
+    """Hold the lease for longer. Raises FencedError when somebody else was granted it."""
+    return change(store, token, lambda record: record, now)
 
 
 def give_back(store: RegionStore, token: int, *, failed: bool, retry_seconds: float, now: float) -> float | None:

@@ -236,3 +236,19 @@ class RegionSwitch(Protocol):
     def is_settled(self, change: str) -> bool:
         """Whether a change of weights has reached every name server. A control plane."""
         ...
+
+
+class Controls(Protocol):
+    """A vantage point's own control probes: whether it sees anything at all (law 4)."""
+
+    async def answers(self, url: str) -> bool:
+        """Whether somebody answers at a URL, whatever it says. Never raises."""
+        ...
+
+
+class RegionMoves(Protocol):
+    """`region_failover` in this Region, to start it."""
+
+    def start_region_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        """False when an execution of that name exists already, running or ended."""
+        ...

@@ -111,6 +111,11 @@ def staged(region: str, peers: Collection[str], stage: int, *, home: bool) -> Re
     return {region: at_home, **dict.fromkeys(sorted(peers), each)}
 
 
+def home(region: str, records: Collection[str]) -> RegionWeights:
+    """The weights by which a Region serves its own users."""
+    return {**dict.fromkeys(sorted(records), 0), region: FULL_WEIGHT}
+
+
 def check_weights(region: str, weights: RegionWeights, serving: Collection[str], condemned: Collection[str]) -> None:
     """Raises InvalidInputError when these weights must not be written for a Region's users."""
     unknown = sorted(set(weights) - set(serving))

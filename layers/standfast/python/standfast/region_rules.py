@@ -38,7 +38,6 @@ class RegionRules(BaseModel):
     )
     edge_seconds: int = Field(default=120, ge=30, le=600, description="how long the edge may take to follow")
     hold_down_seconds: int = Field(default=900, ge=0, le=604_800, description="since it was condemned, before a return")
-    well_seconds: int = Field(default=120, ge=0, le=3600, description="seen well for so long before each stage back")
     retry_seconds: int = Field(default=60, ge=10, le=3600, description="after an evacuation that did not succeed")
     stages: MoveStages = Field(default=[10, 50, 100], description="of a planned move, shares of the users in per cent")
     bake_seconds: BakeSeconds = Field(default=120, description="under judgement after each stage")

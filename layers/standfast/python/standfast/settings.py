@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Settings:
     """Names and ARNs of one Region's stack. `region` is the scope id too.
 
-    `answer_url` and `link_key_id` are given to the functions alone that ask a person or take the answer.
+    `answer_url` and `link_key_id` are given to the functions alone that ask a person or take the answer, `verdict_url`
+    (this Region's condemnation endpoint) to the watch of the Regions, `hosted_zone_id` to those that write records.
     """
 
     region: str
@@ -30,6 +31,8 @@ class Settings:
     event_bus: str
     answer_url: str = ""
     link_key_id: str = ""
+    verdict_url: str = ""
+    hosted_zone_id: str = ""
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -50,8 +53,13 @@ class Settings:
         if missing:
             raise InvalidInputError(f"the environment lacks {', '.join(missing)}; the template's Globals set them")
         given = {name: source[variable] for name, variable in names.items()}
-        links = {"answer_url": "STANDFAST_ANSWER_URL", "link_key_id": "STANDFAST_LINK_KEY_ID"}
-        return cls(**given, **{name: source.get(variable, "") for name, variable in links.items()})
+        some = {
+            "answer_url": "STANDFAST_ANSWER_URL",
+            "link_key_id": "STANDFAST_LINK_KEY_ID",
+            "verdict_url": "STANDFAST_VERDICT_URL",
+            "hosted_zone_id": "STANDFAST_HOSTED_ZONE_ID",
+        }
+        return cls(**given, **{name: source.get(variable, "") for name, variable in some.items()})
 
     def machine_arn(self, region: str, machine: str) -> str:
         """The ARN of a state machine of this fleet's stack in a Region."""

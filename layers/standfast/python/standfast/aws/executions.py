@@ -23,11 +23,19 @@ _NOBODY_WAITS = frozenset({"InvalidToken", "TaskDoesNotExist", "TaskTimedOut"})
 
 
 class StepFunctions:
-    """Starts `cluster_failover` and `cluster_recovery`, and says whether a holder runs."""
+    """Starts `cluster_failover`, `cluster_recovery` and `region_failover`, and says whether a holder runs."""
 
-    def __init__(self, failover_arn: str, client: SFNClient | None = None, *, recovery_arn: str = "") -> None:
+    def __init__(
+        self,
+        failover_arn: str,
+        client: SFNClient | None = None,
+        *,
+        recovery_arn: str = "",
+        region_failover_arn: str = "",
+    ) -> None:
         self._failover_arn = failover_arn
         self._recovery_arn = recovery_arn
+        self._region_failover_arn = region_failover_arn
         self._client = client or boto3.client("stepfunctions", config=config(attempts=2))
 
     def holder_state(self, execution_arn: str) -> HolderState:
@@ -49,6 +57,9 @@ class StepFunctions:
 
     def start_recovery(self, name: str, payload: Mapping[str, object]) -> str:
         return self._start(self._recovery_arn, name, payload)
+
+    def start_region_failover(self, name: str, payload: Mapping[str, object]) -> bool:
+        return bool(self._start(self._region_failover_arn, name, payload))
 
     def _start(self, machine_arn: str, name: str, payload: Mapping[str, object]) -> str:
         """The ARN of the execution, empty when there is one of that name."""

@@ -3,6 +3,7 @@
 | pk | sk | item |
 |---|---|---|
 | FLEET | SWITCH, SWITCH#<scope> | the automation switch of the fleet; of a Region or a cluster |
+| FLEET | REGIONS | which Regions are condemned or moved (see region_states): rollouts freeze meanwhile |
 | SIGHTS | <vantage>#<region> | how a Region's entry looks from another Region |
 | CONFIG | TURN | the last sync of the configuration: its token, and the newest version |
 
@@ -14,16 +15,19 @@ ordinary table, to which all of this applies as well.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import boto3
 
 from standfast.aws.calls import config
 from standfast.aws.records import brake_from_items, reading, sight_from_item
+from standfast.aws.region_states import REGIONS, record_from_item
 from standfast.aws.table import Table
 from standfast.brake import FLEET
 from standfast.errors import ConflictError, ThrottledError, TransientError
+from standfast.region_record import why_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +68,9 @@ class RegionTable(Table):
 
     def _brake(self, *, consistent: bool) -> Brake:
         items = self._query("FLEET", consistent=consistent)
-        return brake_from_items([item for item in items if item["sk"].partition("#")[0] == "SWITCH"])
+        brake = brake_from_items([item for item in items if item["sk"].partition("#")[0] == "SWITCH"])
+        moved = next((item for item in items if item["sk"] == REGIONS), None)
+        return brake if moved is None else replace(brake, frozen=why_frozen(record_from_item(moved), time.time()))
 
     # SightStore
 
