@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
+    backup_restore,
     busy_not_dead,
     cascade,
     cluster_failover,
@@ -42,11 +43,15 @@ from sandbox.scenarios import (
     one_bad_replica,
     overload,
     planned_move,
+    point_in_time,
+    poisoned_backup,
     recovery_ladder,
+    region_lost_restore,
     region_unreachable,
     replica_corrupt,
     replicate_model,
     restart_fragile,
+    restore_crash,
     resume_requests,
     split_brain,
     standby_also_down,
@@ -89,6 +94,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replica_corrupt,
         region_unreachable,
         resume_requests,
+        backup_restore,
+        point_in_time,
+        poisoned_backup,
+        region_lost_restore,
+        restore_crash,
     )
 }
 TOUR: Final = "tour"

@@ -53,7 +53,7 @@ def flattened(document: Document, nested: dict[str, Document]) -> Document:
         twice = set(whole["Resources"]) & set(part["Resources"])
         if twice:
             raise ValueError(f"{sorted(twice)} are in two templates")
-        whole["Resources"].update(part["Resources"])
+        whole["Resources"].update(_with_outputs(part["Resources"], parts))
         for condition, meaning in part.get("Conditions", {}).items():
             if whole["Conditions"].setdefault(condition, meaning) != meaning:
                 raise ValueError(f"{condition} is another condition in {name}")

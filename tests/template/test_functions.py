@@ -33,7 +33,9 @@ PROBING = {
     "ProbeEndpointsFunction",
     "ProbeNodesFunction",
     "ProbeStandbysFunction",
+    "ProveClustersFunction",
     "RecordGoldenFunction",
+    "SmokeTestFunction",
     "VerifyServingFunction",
     "WatchEndpointsFunction",
     "WatchRegionsFunction",
@@ -45,6 +47,7 @@ COMES_ONCE = {
     "BeginRecoveriesFunction",
     "HandleAlarmFunction",
     "HandlePlannedEventFunction",
+    "PutBackRestoreFunction",
     "ReconcileFunction",
     "RepairModelsFunction",
 }
@@ -130,6 +133,9 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "HandleAlarmFunction",
         "HandlePlannedEventFunction",
         "KeepLedgerFunction",
+        "Backup",  # TellBackupFailed tells, and an alarm misses what does not come
+        "PutBackRestoreFunction",
+        "RestoreRehearsal",  # ConcludeRehearsal tells
         "ReconcileFunction",
         "RepairModelsFunction",
         "WatchEndpointsFunction",

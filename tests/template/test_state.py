@@ -73,6 +73,32 @@ def test_what_was_backed_up_stays_a_month_whoever_would_have_it_otherwise_and_th
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
+def test_backups_are_replicated_encrypted_and_what_is_deleted_here_stays_there() -> None:
+    condition, replication, otherwise = resource("BackupBucket")["Properties"]["ReplicationConfiguration"]["Fn::If"]
+    assert (condition, target(otherwise)) == ("ReplicatesBackups", "AWS::NoValue")
+    (rule,) = replication["Rules"]
+    assert rule["Filter"] == {"Prefix": ""}
+    assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
+    assert rule["SourceSelectionCriteria"] == {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
+    assert "-backups-" in rule["Destination"]["Bucket"]["Fn::Sub"]
+    (policy,) = resource("BackupReplicationRole")["Properties"]["Policies"]
+    actions = {action for each in policy["PolicyDocument"]["Statement"] for action in each["Action"]}
+    assert "s3:GetObjectRetention" in actions  # a replica is locked as long as its source
+    assert not {action for action in actions if "Delete" in action or "Bypass" in action}
+
+
+def test_a_backup_is_taken_every_hour_and_missed_after_two() -> None:
+    schedules = documents.resources("AWS::Scheduler::Schedule")
+    assert schedules["BackupEveryHour"]["ScheduleExpression"] == "rate(1 hour)"
+    assert schedules["RestoreRehearsalEveryWeek"]["ScheduleExpression"] == "cron(0 9 ? * MON *)"
+    alarm = resource("NoGoodBackupAlarm")["Properties"]
+    assert (alarm["MetricName"], alarm["Period"] * alarm["EvaluationPeriods"]) == ("BackupVerified", 7200)
+    assert [target(each) for each in (*alarm["AlarmActions"], *alarm["InsufficientDataActions"])] == ["Pages"] * 2
+    for name in ("NoGoodBackupAlarm", "NotRehearsedAlarm"):
+        metric = resource(name)["Properties"]["MetricName"]
+        assert f'"{metric}"' in (documents.ROOT / "functions/backup/verify_snapshot.py").read_text()
+
+
 def test_every_change_of_state_comes_with_what_was_before() -> None:
     """Without the old image a gap in the journal would not show."""
     for table in ("ClusterTable", "RegionTable", "RegionTableOfOne"):

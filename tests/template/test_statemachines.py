@@ -16,6 +16,7 @@ from standfast.config_sync import AdoptInput, SyncInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
 from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
+from standfast.restore_steps import BackupInput, RehearsalInput, RestoreInput
 from standfast.shifting import ShiftInput
 from standfast.steps import MOST_SECONDS, ExecutionInput
 from tests.template import documents
@@ -66,12 +67,32 @@ RAISED_BY = {
         "ApplyRemedy",
         "Readmit",
     },
-    "ModelDamagedError": {"ListModel", "HashObjects", "WriteManifest", "CopyObjects", "VerifyModel"},
-    "LeaseHeldError": {"TakeLease", "TakeCharge", "Readmit"},
+    "BackupRefusedError": {
+        "TakeSnapshot",
+        "VerifySnapshot",
+        "PlanRestore",
+        "VerifyArtefacts",
+        "FreezeAutomation",
+        "RestoreModels",
+        "RestoreConfig",
+        "RestoreTraffic",
+        "RestoreToScratch",
+        "ProveScratch",
+    },
+    "ModelDamagedError": {
+        "ListModel",
+        "HashObjects",
+        "WriteManifest",
+        "CopyObjects",
+        "VerifyModel",
+        "VerifyArtefacts",
+        "ProveScratch",
+    },
+    "LeaseHeldError": {"FreezeAutomation", "TakeLease", "TakeCharge", "Readmit"},
     "NoHeadroomError": {"SelectStandby"},
     "NoPeerProvenError": set(),
     "NoStandbyProvenError": {"SelectStandby"},
-    "NotServingError": {"VerifyServing"},
+    "NotServingError": {"SmokeTest", "VerifyServing"},
 }
 
 RETRY = [
@@ -98,6 +119,7 @@ RETRY = [
 ANY = frozenset(OURS - set(RAISED_BY)) | AWS
 ONE_REGION = "It ends this Region's branch, named as failed; the execution then fails with what became of each Region."
 NO_EVIDENCE = "Missing evidence makes checks unknown, which is told; it fails no assessment and moves nothing."
+NO_PROOF = "The scratch is removed and who is on call is told; without a proof HasSucceeded leads to the Fail."
 WITH_DAMAGE = ANY | {"ModelDamagedError"}
 RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     # (state, next) -> the errors from which an execution may still end as a success, and why it may.
@@ -113,6 +135,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
         ANY,
         "The traffic has moved. What was in flight is found by the next checkpoint, in a minute at the latest.",
     ),
+    ("ResumeRequests", "SmokeTest"): (ANY, "State is restored. What was in flight is found by the next checkpoint."),
+    ("RestoreToScratch", "ConcludeRehearsal"): (WITH_DAMAGE | {"BackupRefusedError"}, NO_PROOF),
+    ("ProveScratch", "ConcludeRehearsal"): (WITH_DAMAGE | {"BackupRefusedError"}, NO_PROOF),
+    ("Checkpoint", "TakeSnapshot"): (ANY, "A backup without the ids of requests in flight restores all else."),
     ("ProbeEndpoints", "EndpointsUnknown"): (ANY, NO_EVIDENCE),
     ("RequestNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
     ("CollectNodeReports", "NodesUnknown"): (ANY, NO_EVIDENCE),
@@ -211,11 +237,14 @@ def reached(machine: str, start: str, *, with_failures: bool) -> set[str]:
 TIME_OUTS = {
     "adopt_config": 180,
     "assess": 240,
+    "backup": 300,
     "cluster_failover": 14400,
     "cluster_recovery": 9000,
     "pull_model": 43200,
     "register_model": 28800,
     "replicate_model": 46800,
+    "restore": 1200,
+    "restore_rehearsal": 300,
     "sync_config": 900,
     "traffic_shift": 12600,
 }
@@ -371,6 +400,9 @@ INPUTS: dict[str, type[BaseModel]] = {
     "register_model": RegisterInput,
     "replicate_model": ReplicateInput,
     "pull_model": PullInput,
+    "backup": BackupInput,
+    "restore": RestoreInput,
+    "restore_rehearsal": RehearsalInput,
 }
 EXAMPLES = sorted((documents.ROOT / "statemachines/examples").glob("*.json"))
 

@@ -151,7 +151,8 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
         *_steps("look at the execution. If the active cluster is still down, the watch tries again."),
         *_links(execution_arn),
     ]
-    what = "planned move" if record.lease.purpose is Purpose.ROLLOUT else "failover"
+    named = {Purpose.ROLLOUT: "planned move", Purpose.RESTORE: "restore"}
+    what = named.get(record.lease.purpose or Purpose.FAILOVER, "failover")
     subject = f"{record.scope_id}: a {what} ended half-way ({status})"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", "ended half-way")
 

@@ -13,6 +13,7 @@
   * NoPeerProvenError          no Region that stays is proven to serve: nothing moves
   * AutomationOffError       the switch is off: nothing is started or changed
   * NoGoldenAnswerError        the replicas do not agree on golden answers: none is recorded
+  * BackupRefusedError         a backup is not good, or none is; nothing was changed
   * JournalDamagedError        a piece of the state journal is not what was written
   * ModelDamagedError          a model is not whole: a file is missing, cut off, or not what it says it is
   * NoHeadroomError            the target of a planned move cannot carry its traffic; says how much of it
@@ -75,6 +76,13 @@ class NoGoldenAnswerError(StandfastError):
 
 class ModelDamagedError(StandfastError):
     """A model is not whole. The message names the files and what is wrong with each."""
+
+
+class BackupRefusedError(StandfastError):
+    """A backup is partial, tampered with, foreign, from the future or of another schema; or none is good.
+
+    The message says which and why. Nothing was changed.
+    """
 
 
 class JournalDamagedError(StandfastError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from standfast import journal
 from standfast.journal import Action
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from standfast.journal import Head
     from standfast.journal_ports import RequestJournal
+
+
+MOST_NAMED: Final = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ class InFlight:
         }
 
     def document(self, now: float) -> dict[str, Any]:
-        """What a backup keeps of them: no text of prompt or answer, which stay in the table until they expire."""
+        """What a backup keeps of them: no text of prompt or answer, which stay in the table until they expire.
+
+        Of `MOST_NAMED` at most, the oldest: it goes through an execution's state, which holds 256 KB.
+        """
         return {
             "at": now,
             "open": [
@@ -43,8 +49,9 @@ class InFlight:
                     "owner": head.owner,
                     "accepted_at": head.accepted_at,
                 }
-                for head in self.heads
+                for head in self.heads[:MOST_NAMED]
             ],
+            "left_out": max(0, len(self.heads) - MOST_NAMED),
             "waiting": len(self.waiting),
         }
 

@@ -29,10 +29,11 @@ class Purpose(StrEnum):
     SHED = "shed"
     RECOVERY = "recovery"
     ROLLOUT = "rollout"
+    RESTORE = "restore"
     FAILOVER = "failover"
 
 
-_RANK = {Purpose.SHED: 0, Purpose.RECOVERY: 1, Purpose.ROLLOUT: 1, Purpose.FAILOVER: 2}
+_RANK = {Purpose.SHED: 0, Purpose.RECOVERY: 1, Purpose.ROLLOUT: 1, Purpose.RESTORE: 1, Purpose.FAILOVER: 2}
 
 
 class HolderState(StrEnum):

@@ -56,6 +56,16 @@ def tell(
     return True
 
 
+def send(announcement: Announcement, scope_id: str, messenger: Messenger) -> None:
+    """Page or notify, and put the event on the bus, each time: for what is started on purpose or once an hour."""
+    if announcement.urgency is Urgency.PAGE:
+        messenger.page(announcement.subject, announcement.text)
+    else:
+        messenger.notice(announcement.subject, announcement.text)
+    detail = {"scope_id": scope_id, "outcome": announcement.outcome, "text": announcement.text}
+    messenger.event(announcement.detail_type, detail)
+
+
 def _switch(scope_id: str, cluster_id: str, switches: SwitchStore) -> str:
     try:
         held = switches.glance_at_brake().of(scope_id, *([cluster_id] if cluster_id else []))

@@ -35,14 +35,7 @@ class ConfigTable(Table):
         item = self._get(self._region, "CONFIG")
         if item is None:
             return Standing()
-        with reading("CONFIG"):
-            synced = item.get("synced")  # not in items of earlier releases
-            return Standing(
-                revision=int(item["version"]),
-                text=str(item["document"]),
-                sha256=str(item["sha256"]),
-                synced=None if synced is None else _synced(synced),
-            )
+        return standing_from_item(item)
 
     def write_standing(self, config: FleetConfig, *, seen_revision: int, synced: Synced | None) -> Standing:
         standing = Standing(seen_revision + 1, config.canonical(), config.digest(), synced)
@@ -59,6 +52,18 @@ class ConfigTable(Table):
         if not written:
             raise ConflictError(f"the FleetConfig is no longer at revision {seen_revision}; read it and decide again")
         return standing
+
+
+def standing_from_item(item: Mapping[str, Any]) -> Standing:
+    """What a CONFIG item holds, unparsed."""
+    with reading("CONFIG"):
+        synced = item.get("synced")  # not in items of earlier releases
+        return Standing(
+            revision=int(item["version"]),
+            text=str(item["document"]),
+            sha256=str(item["sha256"]),
+            synced=None if synced is None else _synced(synced),
+        )
 
 
 def _item(synced: Synced) -> dict[str, object]:

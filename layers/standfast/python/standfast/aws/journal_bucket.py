@@ -6,8 +6,10 @@ is delivered twice is one object. The bucket, or the one in another Region that 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.exceptions import ClientError
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from standfast.state_journal import Change, Piece
+
+
+READERS: Final = 10
+"""As many connections as a client of boto3 keeps."""
 
 
 class JournalBucket:
@@ -61,10 +67,11 @@ class JournalBucket:
 
     def pieces(self, since: float, until: float) -> Iterator[Piece | DamagedPiece]:
         hour = since - since % state_journal.HOUR_SECONDS
-        while hour <= until:
-            for key in self._listed(self._hour(hour)):
-                yield self._read(key, hour)
-            hour += state_journal.HOUR_SECONDS
+        with ThreadPoolExecutor(READERS) as pool:  # a busy hour has two thousand
+            while hour <= until:
+                wanted = [key for key in self._listed(self._hour(hour)) if not _begins_after(key, until)]
+                yield from pool.map(self._read, wanted, repeat(hour))
+                hour += state_journal.HOUR_SECONDS
 
     def _hour(self, at: float) -> str:
         return f"journal/{self._region}/{datetime.fromtimestamp(at, UTC):%Y/%m/%d/%H}/"
@@ -85,3 +92,9 @@ class JournalBucket:
             whose = f"{piece.fleet} in {piece.region}, not of {self._fleet} in {self._region}"
             return DamagedPiece(key, hour, f"{key} is of {whose}")
         return piece
+
+
+def _begins_after(key: str, moment: float) -> bool:
+    """Whether a piece's name says that its first change came later: none of them is wanted then."""
+    first = key.rsplit("/", 1)[-1].partition("-")[0]
+    return first.isdigit() and int(first) > moment

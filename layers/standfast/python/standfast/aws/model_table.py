@@ -34,10 +34,10 @@ class ModelTable(Table):
 
     def read_model(self, model: str, version: str | None) -> ModelRecord | None:
         item = self._get(self._partition, _name(model, version))
-        return None if item is None else _record(item)
+        return None if item is None else record_from_item(item)
 
     def models(self) -> Sequence[ModelRecord]:
-        return [_record(item) for item in self._query(self._partition)]
+        return [record_from_item(item) for item in self._query(self._partition)]
 
     def write_model(self, record: ModelRecord) -> ModelRecord:
         written = replace(record, revision=record.revision + 1)
@@ -56,7 +56,8 @@ def _name(model: str, version: str | None) -> str:
     return json.dumps([model, version])
 
 
-def _record(item: Mapping[str, Any]) -> ModelRecord:
+def record_from_item(item: Mapping[str, Any]) -> ModelRecord:
+    """The record of an item of the models' partition."""
     with reading(f"the model {item.get('model')} {item.get('version')}"):
         return ModelRecord(
             model=item["model"],
