@@ -5,6 +5,8 @@ moto's ELBv2 keeps rules and target groups, but routes nothing and calls every t
 - tells whoever listens the whole routing of a Region after each change, one propagation delay later, in the order of
   the changes (`on_change`): the front door is told so;
 - answers DescribeTargetHealth from what the front door has found (`set_health_source`);
+- takes the deregistration of a target that is not registered for done, as AWS does (ELB API reference,
+  DeregisterTargets: "If the specified target does not exist, the action returns successfully");
 - refuses weights that AWS refuses, and a Lambda function as a target that Elastic Load Balancing may not invoke.
 """
 
@@ -132,6 +134,7 @@ def install(*, injector: LatencyInjector | None = None) -> None:
     ELBv2Backend._validate_actions = _validating(ELBv2Backend._validate_actions)
     FakeTargetGroup.health_for = _with_real_health(FakeTargetGroup.health_for)
     FakeTargetGroup.register = _permitted(FakeTargetGroup.register)
+    FakeTargetGroup.deregister = _repeatable(FakeTargetGroup.deregister)
 
 
 def reset() -> None:
@@ -279,3 +282,11 @@ def _permitted(method: Any) -> Any:
         method(self, targets)
 
     return register
+
+
+def _repeatable(method: Any) -> Any:
+    @functools.wraps(method)
+    def deregister(self: Any, targets: list[dict[str, Any]]) -> None:
+        method(self, [target for target in targets if target["Id"] in self.targets])
+
+    return deregister

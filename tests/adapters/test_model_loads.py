@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+import pytest
 from botocore.stub import Stubber
 
 from standfast.aws.model_loads import UpdateModelCommands
 from standfast.aws.replica_targets import TargetsByReplica
+from standfast.errors import StandfastError
 from standfast.recovery_ports import Progress
 from standfast.rollout_ports import ModelLoad
 from tests.builders import ACTIVE, target_group_arn
@@ -72,3 +74,18 @@ def test_replicas_are_told_apart_by_instance_and_port() -> None:
         targets.take_out(GROUP, f"{NODE}:8001")
         calls.add_response("register_targets", {}, one)
         targets.bring_back(GROUP, f"{NODE}:8001")
+
+
+def test_a_replica_that_is_no_target_any_more_is_out() -> None:
+    elb: Any = boto3.client("elbv2", **KEYS)
+    with Stubber(elb) as calls:
+        calls.add_client_error("deregister_targets", "InvalidTarget")
+        TargetsByReplica(elb).take_out(GROUP, f"{NODE}:8001")
+        calls.assert_no_pending_responses()
+
+
+def test_a_target_group_that_is_gone_is_no_replica_that_is_out() -> None:
+    elb: Any = boto3.client("elbv2", **KEYS)
+    with Stubber(elb) as calls, pytest.raises(StandfastError, match="TargetGroupNotFound"):
+        calls.add_client_error("deregister_targets", "TargetGroupNotFound")
+        TargetsByReplica(elb).take_out(GROUP, f"{NODE}:8001")

@@ -170,6 +170,7 @@ def test_a_deregistered_and_a_terminated_target_leave_the_routing(entry: Entry) 
     first, second = entry.instances
     entry.elb.deregister_targets(TargetGroupArn=entry.groups[0], Targets=[{"Id": first}])
     assert [t.target_id for t in load_balancing.snapshot(REGION).target_groups[entry.groups[0]].targets] == [second]
+    entry.elb.deregister_targets(TargetGroupArn=entry.groups[0], Targets=[{"Id": first}])  # as AWS: it is out
     arrived = listen()
     entry.ec2.terminate_instances(InstanceIds=[second])
     assert arrived.get(timeout=2).target_groups[entry.groups[0]].targets == ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import ClientError
 
-from standfast.aws.calls import config, translated
+from standfast.aws.calls import config, error_code, translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,11 @@ class TargetsByReplica:
 
     def take_out(self, target_group_arn: str, replica_id: str) -> None:
         with translated("DeregisterTargets"):
-            self._elb.deregister_targets(TargetGroupArn=target_group_arn, Targets=[_target(replica_id)])
+            try:
+                self._elb.deregister_targets(TargetGroupArn=target_group_arn, Targets=[_target(replica_id)])
+            except ClientError as error:
+                if error_code(error) != "InvalidTarget":  # what is no target any more is out
+                    raise
 
     def bring_back(self, target_group_arn: str, replica_id: str) -> None:
         with translated("RegisterTargets"):
