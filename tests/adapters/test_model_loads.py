@@ -86,6 +86,7 @@ def test_a_replica_that_is_no_target_any_more_is_out() -> None:
 
 def test_a_target_group_that_is_gone_is_no_replica_that_is_out() -> None:
     elb: Any = boto3.client("elbv2", **KEYS)
-    with Stubber(elb) as calls, pytest.raises(StandfastError, match="TargetGroupNotFound"):
+    with Stubber(elb) as calls:
         calls.add_client_error("deregister_targets", "TargetGroupNotFound")
-        TargetsByReplica(elb).take_out(GROUP, f"{NODE}:8001")
+        with pytest.raises(StandfastError, match="TargetGroupNotFound"):
+            TargetsByReplica(elb).take_out(GROUP, f"{NODE}:8001")
