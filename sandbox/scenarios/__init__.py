@@ -59,7 +59,6 @@ from sandbox.scenarios import (
     restore_crash,
     resume_requests,
     rolling_update,
-    rollout_crash,
     split_brain,
     standby_also_down,
     switchover,
@@ -116,7 +115,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         region_lost_restore,
         restore_crash,
         bad_release_wont_start,
-        rollout_crash,
     )
 }
 TOUR: Final = "tour"
