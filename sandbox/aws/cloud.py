@@ -26,6 +26,7 @@ from sandbox.aws import (
     bucket_policies,
     checksums,
     consumption,
+    dispatch,
     events,
     execution,
     faults,
@@ -134,6 +135,7 @@ class Cloud:
             self.streams = streams.Streams(self.environments, RoleClients("event-source-mapping"))
             told = events.put_execution_status(self.regions)
             for take_back in (
+                dispatch.install(),
                 checksums.install(),
                 self.replication.install(),
                 authorization.install(self._authorizer),

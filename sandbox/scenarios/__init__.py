@@ -91,10 +91,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replicate_model,
         replica_corrupt,
         region_unreachable,
-                                resume_requests,
+        resume_requests,
         rolling_update,
         backup_restore,
-                        bad_release_wont_start,
+        bad_release_wont_start,
     )
 }
 TOUR: Final = "tour"
