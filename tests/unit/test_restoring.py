@@ -14,6 +14,7 @@ from standfast import putting_back, restoring
 from standfast.backup_ports import ControlState
 from standfast.capacity import Fit
 from standfast.config_adoption import Standing
+from standfast.deployments import Placed, with_placed
 from standfast.errors import BackupRefusedError
 from standfast.failover import Proof
 from standfast.fleet import Role
@@ -143,8 +144,8 @@ def test_what_failed_since_the_backup_gets_nothing() -> None:
 def test_traffic_does_not_leave_what_serves_for_what_is_too_small() -> None:
     moved = decide(AT_B, AT_A, proof(ACTIVE), proof(STANDBY))
     assert moved.action is TrafficAction.MOVE
-    assert restoring.with_headroom(moved, AT_B, AT_A, Fit(None, "nobody measured it")) == moved
-    kept = restoring.with_headroom(moved, AT_B, AT_A, Fit(0.6, "use1-b carries 60 % of it"))
+    assert restoring.with_headroom(moved, AT_B, AT_A, REGION, Fit(None, "nobody measured it")) == moved
+    kept = restoring.with_headroom(moved, AT_B, AT_A, REGION, Fit(0.6, "use1-b carries 60 % of it"))
     assert (kept.action, kept.weights) == (TrafficAction.KEEP, AT_A.weights)
     assert kept.reason == "not moved to where the backup has it, for it does not fit: use1-b carries 60 % of it"
 
@@ -152,6 +153,60 @@ def test_traffic_does_not_leave_what_serves_for_what_is_too_small() -> None:
 def test_a_smaller_cluster_that_must_take_it_all_is_said_to_be_smaller() -> None:
     found = decide(AT_A, AT_A, proof(ACTIVE, answers=False), proof(STANDBY))
     assert found.reason.endswith("with 2 replicas for the traffic of 4: expect queueing or shedding")
+
+
+GREEN = "use1-a-g41"
+SWAPPED = replace(
+    builders.desired({GREEN: 100, STANDBY: 0}, {GREEN: Role.ACTIVE, STANDBY: Role.STANDBY}),
+    placed={GREEN: Placed(ACTIVE, REGION.clusters[ACTIVE].target_group_arn, "arn:green", 4)},
+)
+"""After a blue/green deployment: green stands where FleetConfig, and a backup from before, name blue."""
+SWAPPED_REGION = with_placed(REGION, SWAPPED)
+GONE = "use1-a is no cluster of this Region any more and gets no role"
+
+
+def after_swap(wanted: Desired, present: Desired, *proofs: Proof, waited: float = 0.0) -> TrafficDecision:
+    return restoring.decide_traffic(
+        wanted, present, SWAPPED_REGION, proofs, fresh_seconds=10.0, waited_seconds=waited, now=NOW
+    )
+
+
+def green(*, answers: bool = True) -> Proof:
+    return replace(proof(ACTIVE, answers=answers), cluster_id=GREEN)
+
+
+def test_a_cluster_that_blue_green_replaced_gets_no_role_back() -> None:
+    found = after_swap(AT_A, SWAPPED, green(), proof(STANDBY))
+    assert (found.action, found.weights) == (TrafficAction.KEEP, SWAPPED.weights)
+    assert found.roles == {GREEN: Role.ACTIVE, STANDBY: Role.STANDBY}
+    assert found.reason == (f"not moved to where the backup has it (no such cluster): what serves now answers; {GONE}")
+
+
+def test_traffic_that_leaves_green_gives_the_replaced_cluster_no_role_either() -> None:
+    found = after_swap(AT_A, SWAPPED, green(answers=False), proof(STANDBY))
+    assert (found.action, found.weights) == (TrafficAction.MOVE, {GREEN: 0, STANDBY: 100})
+    assert found.roles == {GREEN: Role.STANDBY, STANDBY: Role.ACTIVE}
+    assert found.reason.endswith(GONE)
+
+
+@pytest.mark.parametrize("role", [Role.QUARANTINED, Role.DRAINING, Role.CANARY])
+def test_what_the_backup_does_not_know_keeps_its_role(role: Role) -> None:
+    present = replace(SWAPPED, weights={GREEN: 0, STANDBY: 100}, roles={GREEN: role, STANDBY: Role.ACTIVE})
+    found = after_swap(AT_B, present, green(), proof(STANDBY))
+    assert (found.action, found.weights) == (TrafficAction.KEEP, present.weights)
+    assert found.roles == present.roles
+
+
+def test_roles_stay_while_all_traffic_is_on_what_the_region_has_no_more() -> None:
+    found = after_swap(AT_A, AT_A, proof(STANDBY, answers=False), waited=PROOF_SECONDS)
+    assert (found.action, found.weights, found.roles) == (TrafficAction.KEEP, AT_A.weights, AT_A.roles)
+
+
+def test_the_diff_promises_no_role_to_a_cluster_that_is_gone() -> None:
+    assert restoring.changes(goal(), control(scope=builders.record(SWAPPED))) == (
+        f"roles: {GONE}",
+        "weights: use1-a-g41 100, use1-b 0 become use1-a 100, use1-b 0, where that is proven",
+    )
 
 
 states = st.builds(

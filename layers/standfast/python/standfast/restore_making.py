@@ -168,7 +168,7 @@ def restore_traffic(
     source, target = restoring.largest(desired.weights), restoring.largest(decision.weights)
     if source in answering and source in region.clusters and source != target:
         fit = capacity.fit(source, target, region.clusters, view.loads, now)
-        decision = restoring.with_headroom(decision, goal.scope.desired, desired, fit)
+        decision = restoring.with_headroom(decision, goal.scope.desired, desired, region, fit)
     if decision.action is not TrafficAction.WAIT:
         write_traffic(step.region, decision, step.freeze.token, step.reason, scopes, now)
         if decision.action is TrafficAction.MOVE:

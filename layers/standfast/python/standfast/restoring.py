@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from standfast import config_versions, model_states, planned_move
+from standfast import config_versions, model_states, planned_move, restored_roles
 from standfast.config_versions import difference
+from standfast.deployments import with_placed
 from standfast.errors import BackupRefusedError, InvalidInputError
 from standfast.failover import FAILED, limitation
 from standfast.fleet import FleetConfig, Role
@@ -94,18 +95,20 @@ def changes(goal: Wanted, present: ControlState) -> tuple[str, ...]:
         elif here.state is not record.state:
             lines.append(f"models: {_named(record)} is {here.state} and becomes {record.state}")
     if goal.scope is not None:
-        lines += _traffic_changes(goal.scope.desired, present.scope.desired if present.scope else None)
+        stands = present.scope.desired if present.scope else None
+        lines += _traffic_changes(goal.scope.desired, stands, goal.config.region(goal.region))
     return tuple(lines)
 
 
-def _traffic_changes(goal: Desired, present: Desired | None) -> list[str]:
+def _traffic_changes(goal: Desired, present: Desired | None, configured: Region) -> list[str]:
     if present is None:
         roles = ", ".join(f"{name} {role}" for name, role in sorted(goal.roles.items()))
         return [f"roles: are missing and are made anew: {roles}"]
-    lines = []
+    region = with_placed(configured, present)
+    lines = [f"roles: {each}" for each in restored_roles.gone(goal, region)]
     for name, role in sorted(goal.roles.items()):
         here = present.roles.get(name)
-        if here is not role:
+        if name in region.clusters and here is not role:
             kept = " and stays so: it failed since" if here in FAILED else f" and becomes {role}"
             lines.append(f"roles: {name} is {here or 'unknown'}{kept}")
     weights = planned_move.settled(goal)
@@ -122,7 +125,7 @@ def scope_anew(goal: ScopeRecord, found: Weights, numbers: Sequence[int], reason
     ahead = max(goal.lease.token, goal.desired.version, *numbers, 0) + LEAP
     clusters = {name: weight for name, weight in found.items() if name in goal.desired.roles}
     weights = clusters if serves(clusters) else planned_move.settled(goal.desired)
-    roles = _roles(goal.desired, None, weights)
+    roles = restored_roles.roles(goal.desired, None, largest(weights), goal.desired.roles)
     return ScopeRecord(goal.scope_id, Desired(ahead, 0, weights, roles, reason, now), Lease(token=ahead))
 
 
@@ -195,7 +198,7 @@ def decide_traffic(
     against = {
         proof.cluster_id: limitation(
             proof,
-            _role(proof.cluster_id, goal, present),
+            restored_roles.role(proof.cluster_id, goal, present),
             region.clusters[proof.cluster_id],
             fresh_seconds,
             now,
@@ -211,29 +214,37 @@ def decide_traffic(
         f"{name}: {against.get(name, 'nobody asked it')}" for name in would if against.get(name, "") is not None
     ]
     if would == has and set(has) <= answers:
-        return _decided(TrafficAction.KEEP, "the traffic is where the backup has it", present.weights, goal, present)
+        return _decided(
+            TrafficAction.KEEP, "the traffic is where the backup has it", present.weights, goal, present, region
+        )
     if would and not unproven:
-        return _decided(TrafficAction.MOVE, f"{', '.join(would)} is proven", _over(region, would), goal, present)
+        return _decided(
+            TrafficAction.MOVE, f"{', '.join(would)} is proven", _over(region, would), goal, present, region
+        )
     why = f"not moved to where the backup has it ({'; '.join(unproven) or 'no such cluster'})"
     if has and set(has) <= answers:
-        return _decided(TrafficAction.KEEP, f"{why}: what serves now answers", present.weights, goal, present)
+        return _decided(TrafficAction.KEEP, f"{why}: what serves now answers", present.weights, goal, present, region)
     fit = [(each.answered, each.cluster_id) for each in proofs if against.get(each.cluster_id, "") is None]
     if fit:
         _, chosen = max(fit)
         reason = f"{why}; what had the traffic does not answer, and {chosen} is proven{_overload(chosen, has, region)}"
-        return _decided(TrafficAction.MOVE, reason, all_to(chosen, region.clusters), goal, present)
+        return _decided(TrafficAction.MOVE, reason, all_to(chosen, region.clusters), goal, present, region)
     if waited_seconds < PROOF_SECONDS:
-        return _decided(TrafficAction.WAIT, f"{why}, and nothing else is proven yet", present.weights, goal, present)
+        return _decided(
+            TrafficAction.WAIT, f"{why}, and nothing else is proven yet", present.weights, goal, present, region
+        )
     reason = f"{why}, and nothing else was proven in {PROOF_SECONDS:g} s: the weights stay as they are"
-    return _decided(TrafficAction.KEEP, reason, present.weights, goal, present)
+    return _decided(TrafficAction.KEEP, reason, present.weights, goal, present, region)
 
 
-def with_headroom(decision: TrafficDecision, goal: Desired, present: Desired, fit: Fit) -> TrafficDecision:
+def with_headroom(
+    decision: TrafficDecision, goal: Desired, present: Desired, region: Region, fit: Fit
+) -> TrafficDecision:
     """The same, unless traffic would leave what serves for what was measured to be too small for it (law 5)."""
     if decision.action is not TrafficAction.MOVE or fit.is_enough:
         return decision
     reason = f"not moved to where the backup has it, for it does not fit: {fit.reason}"
-    return _decided(TrafficAction.KEEP, reason, present.weights, goal, present)
+    return _decided(TrafficAction.KEEP, reason, present.weights, goal, present, region)
 
 
 def largest(weights: Weights) -> str:
@@ -250,25 +261,17 @@ def _overload(chosen: str, has: Weights, region: Region) -> str:
     return f", with {there} replicas for the traffic of {lost}: expect queueing or shedding" if there < lost else ""
 
 
-def _decided(action: TrafficAction, reason: str, weights: Weights, goal: Desired, present: Desired) -> TrafficDecision:
-    """All roles stay where what failed still has traffic, for want of anything proven: a restore readmits nobody."""
-    failed = any(weight and present.roles.get(name) in FAILED for name, weight in weights.items())
-    return TrafficDecision(action, reason, weights, present.roles if failed else _roles(goal, present, weights))
-
-
-def _roles(goal: Desired, present: Desired | None, weights: Weights) -> dict[str, Role]:
-    """The backup's roles, but for what failed since, and with the role *active* where the traffic is."""
-    roles = {name: _role(name, goal, present) for name in goal.roles}
-    first = largest(weights)
-    for name, role in roles.items():
-        if name != first and role is Role.ACTIVE:
-            roles[name] = Role.STANDBY
-    return {**roles, first: Role.ACTIVE}
-
-
-def _role(name: str, goal: Desired, present: Desired | None) -> Role:
-    here = present.roles.get(name) if present else None
-    return here if here in FAILED and here is not None else goal.roles.get(name, Role.STANDBY)
+def _decided(
+    action: TrafficAction, reason: str, weights: Weights, goal: Desired, present: Desired, region: Region
+) -> TrafficDecision:
+    """All roles stay where what failed, or what is no cluster here, still has traffic, for want of anything proven."""
+    stays = any(weight and present.roles.get(name) in FAILED for name, weight in weights.items())
+    if stays or largest(weights) not in region.clusters:
+        return TrafficDecision(action, reason, weights, present.roles)
+    said = "; ".join((reason, *restored_roles.gone(goal, region)))
+    return TrafficDecision(
+        action, said, weights, restored_roles.roles(goal, present, largest(weights), region.clusters)
+    )
 
 
 def _replicas(region: Region, cluster_id: str) -> int:
