@@ -79,7 +79,8 @@ def test_the_entry_has_one_weighted_rule_and_a_probe_rule_for_each_cluster(stack
     first, second, service = load_balancing.snapshot("us-east-1").rules
     assert (first.header, first.weights) == (("x-standfast-probe", "blue"), {blue: 1})
     assert (second.header, second.weights) == (("x-standfast-probe", "green"), {green: 1})
-    assert (service.arn, service.header, service.paths) == (stacks["entry"]["ListenerRuleArn"], None, ("/v1/*",))
+    assert (service.arn, service.header) == (stacks["entry"]["ListenerRuleArn"], None)
+    assert service.paths == ("/v1/*", "/health")
     assert service.weights == {blue: 100, green: 0}
 
 

@@ -24,6 +24,12 @@ def resources(name: str) -> dict[str, Any]:
     return {logical_id: resource["Properties"] for logical_id, resource in document["Resources"].items()}
 
 
+def paths(rule: dict[str, Any]) -> list[str]:
+    """What a listener rule is for."""
+    (found,) = (each for each in rule["Conditions"] if each["Field"] == "path-pattern")
+    return list(found["PathPatternConfig"]["Values"])
+
+
 @pytest.mark.parametrize("name", ["gpu-cluster.yaml", "regional-entry.yaml", "global-routing.yaml"])
 def test_cfn_lint_finds_nothing(name: str) -> None:
     findings = lint_all((INFRASTRUCTURE / name).read_text())
@@ -67,9 +73,14 @@ def test_the_rule_for_low_priority_is_asked_after_the_probe_rules_and_before_the
     probes = [found[name]["Priority"] for name in ("ProbePrimaryRule", "ProbeStandbyRule")]
     assert max(probes) < low["Priority"] < rest["Priority"]
     assert low["Actions"] == rest["Actions"]  # it begins where the other begins, without the group that sheds
-    assert rest["Conditions"][0] in low["Conditions"]
+    assert set(paths(low)) < set(paths(rest))
     parameters = yaml_parse((INFRASTRUCTURE / "regional-entry.yaml").read_text())["Parameters"]
     assert parameters["LowPriorityHeader"]["Default"] == ""  # off until somebody wants it
+
+
+def test_the_entry_answers_what_route_53_asks_by_who_serves() -> None:
+    parameters = yaml_parse((INFRASTRUCTURE / "global-routing.yaml").read_text())["Parameters"]
+    assert parameters["EntryHealthPath"]["Default"] in paths(resources("regional-entry.yaml")["ServiceRule"])
 
 
 def test_the_group_that_sheds_is_not_in_the_rule_at_first() -> None:
