@@ -269,6 +269,12 @@ def test_a_scope_made_anew_moves_nothing_and_is_ahead_of_all_that_was() -> None:
     assert made.lease.holder is None
 
 
+def test_a_scope_made_anew_knows_what_a_deployment_placed_and_what_clusters_serve() -> None:
+    assert SWAPPED.placed
+    made = restoring.scope_anew(builders.record(SWAPPED), SWAPPED.weights, [], "anew", NOW)
+    assert (made.desired.placed, made.desired.models) == (SWAPPED.placed, SWAPPED.models)
+
+
 def test_a_scope_made_anew_under_a_rule_that_serves_nobody_has_the_backups_weights() -> None:
     made = restoring.scope_anew(builders.record(), {ACTIVE: 0, STANDBY: 0}, [], "anew", NOW)
     assert made.desired.weights == {ACTIVE: 100, STANDBY: 0}

@@ -120,13 +120,16 @@ def _traffic_changes(goal: Desired, present: Desired | None, configured: Region)
 def scope_anew(goal: ScopeRecord, found: Weights, numbers: Sequence[int], reason: str, now: float) -> ScopeRecord:
     """The record of a scope whose own is gone or cannot be understood. Nothing moves by it: its weights are `found`.
 
+    What a cluster serves and where deployments placed it, only this record says, and so the backup does now.
     `numbers`: tokens and versions that can still be read of what was there.
     """
     ahead = max(goal.lease.token, goal.desired.version, *numbers, 0) + LEAP
     clusters = {name: weight for name, weight in found.items() if name in goal.desired.roles}
     weights = clusters if serves(clusters) else planned_move.settled(goal.desired)
     roles = restored_roles.roles(goal.desired, None, largest(weights), goal.desired.roles)
-    return ScopeRecord(goal.scope_id, Desired(ahead, 0, weights, roles, reason, now), Lease(token=ahead))
+    models, placed = goal.desired.models, goal.desired.placed
+    desired = Desired(ahead, 0, weights, roles, reason, now, models=models, placed=placed)
+    return ScopeRecord(goal.scope_id, desired, Lease(token=ahead))
 
 
 def model_to_write(
