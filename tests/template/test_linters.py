@@ -27,7 +27,9 @@ NOT_EVERYWHERE = "Resource type 'AWS::Lambda::Url' does not exist in "
 SAM = documents.ROOT / ".venv-sam/bin/sam"
 
 
-@pytest.mark.parametrize("name", documents.STACKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "template.yaml" else pytest.mark.long) for name in documents.STACKS]
+)
 def test_sam_validates_a_template(name: str, tmp_path: Path) -> None:
     environment = {
         "PATH": os.environ["PATH"],

@@ -68,6 +68,7 @@ def test_a_failover_in_one_region_changes_nothing_in_the_other(sandbox: Sandbox)
     west.restore()
 
 
+@pytest.mark.long
 def test_a_region_that_is_cut_off_saves_itself(sandbox: Sandbox) -> None:
     west = sandbox.regions[WEST]
     sandbox.cloud.isolate(WEST)
@@ -127,6 +128,7 @@ def waits_for_s3(stack: ControlStack) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_what_s3_replicates_by_the_standing_rule_is_waited_for_verified_and_not_copied(
     sandbox: Sandbox, standing_rule: SandboxRegion
 ) -> None:
@@ -148,6 +150,7 @@ def test_what_s3_replicates_by_the_standing_rule_is_waited_for_verified_and_not_
     assert (watcher["state"], watcher["copied"], watcher["by_s3"]) == ("verified", len(files), 0)
 
 
+@pytest.mark.long
 def test_what_s3_fails_to_replicate_is_named_and_copied(sandbox: Sandbox, standing_rule: SandboxRegion) -> None:
     west, prefix, files = sandbox.regions[WEST], "models/tiny-rule/v2/", sharded_model(9, 3)
     model = {"model": "tiny-rule", "version": "v2"}
