@@ -44,6 +44,8 @@ from sandbox.scenarios import (
     one_bad_replica,
     overload,
     planned_move,
+    point_in_time,
+    poisoned_backup,
     recovery_ladder,
     region_failover,
     region_unreachable,
@@ -96,6 +98,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         resume_requests,
         rolling_update,
         backup_restore,
+        point_in_time,
+        poisoned_backup,
         bad_release_wont_start,
     )
 }
