@@ -88,9 +88,7 @@ def become(request: dict[str, Any], descriptors: list[int], server: int) -> NoRe
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != server:  # it died before the wish was made
-            os._exit(1)
+        end_with(server)
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
         os.closerange(3, 1024)
@@ -104,6 +102,14 @@ def become(request: dict[str, Any], descriptors: list[int], server: int) -> NoRe
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def end_with(server: int) -> None:
+    """Have the kernel end this fork when its server ends. Raises OSError where it cannot, or where that has ended."""
+    if ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError("the kernel does not promise to end this fork with its server")
+    if os.getppid() != server:
+        raise OSError("the server ended before the kernel was asked")
 
 
 def run(request: dict[str, Any]) -> None:

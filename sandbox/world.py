@@ -6,7 +6,7 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
-from sandbox.aws.cloud import Cloud
+from sandbox.aws.cloud import LIBRARIES, Cloud
 from sandbox.aws.latency import Latencies
 from sandbox.control import ControlStack
 from sandbox.fleet.models import tiny_model
@@ -205,11 +205,11 @@ class Sandbox:
 def _runtime(built: Path | None, *, cold: bool) -> dict[str, Any]:
     """The workers' interpreter and layers: the working tree's, or what `sam build` built and an interpreter that has
     none of our packages."""
-    slow: dict[str, Any] = {"libraries": ()} if built or cold else {}
     if built is None:
-        return {"runtime_python": ROOT / ".venv-runtime" / "bin" / "python", **slow}
+        python = ROOT / ".venv-runtime" / "bin" / "python"
+        return {"runtime_python": python, "libraries": () if cold else LIBRARIES}
     layers = {name: built.resolve() / name for name in ("StandfastLayer", "DependenciesLayer")}
     missing = [str(folder) for folder in layers.values() if not folder.is_dir()]
     if missing:
         raise SandboxError(f"{', '.join(missing)} is not there; run `make built`, or sam build --build-dir {built}")
-    return {"runtime_python": ROOT / ".venv-lambda" / "bin" / "python", "layers": layers, **slow}
+    return {"runtime_python": ROOT / ".venv-lambda" / "bin" / "python", "layers": layers, "libraries": ()}

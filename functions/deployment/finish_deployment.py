@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from standfast import bootstrap, deployment_announcements
-from standfast.deployment_keeping import ours, tell, write
+from standfast import bootstrap, bootstrap_telling, deployment_announcements
+from standfast.deployment_keeping import ours, write
 from standfast.deployment_steps import DeploymentPlan
 from standfast.deployments import Phase
 from standfast.errors import FencedError
@@ -30,7 +30,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     announcement = (
         deployment_announcements.completed(step, now) if succeeded else deployment_announcements.undone(step, why)
     )
-    tell(step, announcement, table, bootstrap.messenger(), bootstrap.region_table(), now)
+    bootstrap_telling.tell(
+        announcement,
+        incident_id=step.incident_id,
+        scope_id=step.scope_id,
+        failed_cluster_id=step.cluster_id,
+        now=now,
+    )
     with suppress(FencedError):
         table.release(step.scope_id, token=step.token, attempts=record.attempts, not_before=record.not_before)
     return {"succeeded": succeeded, "text": announcement.text}

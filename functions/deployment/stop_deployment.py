@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from standfast import bootstrap, deployment_announcements
+from standfast import bootstrap, bootstrap_telling, deployment_announcements
 from standfast.announcements import cause_in_words
-from standfast.deployment_keeping import tell
 from standfast.deployment_steps import BrokenDeployment
 from standfast.errors import FencedError
 from standfast.fleet import parse_input
@@ -22,5 +21,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         table.release(step.scope_id, token=step.token, attempts=stands.attempts, not_before=stands.not_before)
     why = cause_in_words(step.error) if step.error else "nobody said why"
     announcement = deployment_announcements.stopped(step, why)
-    told = tell(step, announcement, table, bootstrap.messenger(), bootstrap.region_table(), now)
+    told = bootstrap_telling.tell(
+        announcement,
+        incident_id=step.incident_id,
+        scope_id=step.scope_id,
+        failed_cluster_id=step.cluster_id,
+        now=now,
+    )
     return {"told": told, "text": announcement.text}

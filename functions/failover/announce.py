@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from standfast import announcements, bootstrap, evidence, incident_keeping, move_announcements, preflight, telling
+from standfast import (
+    announcements,
+    bootstrap,
+    bootstrap_telling,
+    evidence,
+    incident_keeping,
+    move_announcements,
+    preflight,
+)
 from standfast.fleet import parse_input
 from standfast.steps import DrainStep
 
@@ -15,16 +23,13 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer what was told, and whether it was new."""
     step = parse_input(DrainStep, event, "the Announce task")
-    table, now = bootstrap.cluster_table(), bootstrap.clock().now()
+    now = bootstrap.clock().now()
     announcement = _announcement(step, now)
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.failed_cluster_id,
-        incidents=table,
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     if step.mode == "failover":

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import announcements, bootstrap, evidence, giving_up, incident_keeping, move_announcements, telling
+from standfast import (
+    announcements,
+    bootstrap,
+    bootstrap_telling,
+    evidence,
+    giving_up,
+    incident_keeping,
+    move_announcements,
+)
 from standfast.fleet import parse_input
 from standfast.steps import GiveUpStep
 
@@ -22,14 +30,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     else:
         seen = evidence.gather(step.scope_id, table, bootstrap.region_table(), now)
         announcement = announcements.gave_up(step, retry_at, seen)
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.failed_cluster_id,
-        incidents=table,
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     if step.mode == "failover":

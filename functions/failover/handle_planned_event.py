@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, move_announcements, planned_events, planned_notices, telling
+from standfast import bootstrap, bootstrap_telling, move_announcements, planned_events, planned_notices
 from standfast.errors import StandfastError
 from standfast.planned_events import PlannedAction
 
@@ -51,15 +51,12 @@ def _act(notice: Notice, decision: PlannedDecision, now: float) -> str:
         return decision.reason
     if decision.action is PlannedAction.MOVE:
         bootstrap.executions().start_failover(decision.execution_name, decision.payload)
-    table, scope_id = bootstrap.cluster_table(), bootstrap.settings().region
-    telling.tell(
+    scope_id = bootstrap.settings().region
+    bootstrap_telling.tell(
         move_announcements.planned_event(scope_id, notice, decision),
         incident_id=planned_events.execution_name(scope_id, notice, decision.cluster_id),
         scope_id=scope_id,
         failed_cluster_id=decision.cluster_id,
-        incidents=table,
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     return f"{decision.action}: {decision.reason}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, failover, lease, planned_move
-from standfast.brake import Override
 from standfast.errors import InvalidInputError
 from standfast.fleet import parse_input
 from standfast.lease import Purpose
 from standfast.steps import PLANNED, ExecutionInput, MovePlan, Plan, TakeLeaseInput
 
 if TYPE_CHECKING:
-    from standfast.brake import Brake
+    from standfast.brake import Brake, Override
     from standfast.move_rules import Moves
     from standfast.stores import View
 
@@ -27,7 +26,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     planned = asked.mode in PLANNED
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     view = table.view()
-    override = Override(asked.break_glass.by, asked.break_glass.reason) if asked.break_glass else None
+    override = asked.break_glass.override() if asked.break_glass else None
     brake = bootstrap.region_table().read_brake()
     admission, move = _admit(asked, view, brake, override, now)
     held = view.scope.lease

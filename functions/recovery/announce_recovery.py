@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from standfast import bootstrap, recovery_announcements, remedy_record, telling
+from standfast import bootstrap, bootstrap_telling, recovery_announcements, remedy_record
 from standfast.fleet import parse_input
 from standfast.recovery_steps import DecidedStep
 from standfast.remedy_record import Course
@@ -39,14 +39,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         if step.may_change
         else recovery_announcements.held_back(step)
     )
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.cluster_id,
-        incidents=bootstrap.cluster_table(),
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     said = f"{step.cluster_id} is mended{' and standby again' * step.role.readmitted}: {step.decision.reason}"

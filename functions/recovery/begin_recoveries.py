@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, recovery_announcements, recovery_start, telling
+from standfast import bootstrap, bootstrap_telling, recovery_announcements, recovery_start
 from standfast.ended_execution import ended_in
 from standfast.errors import ConflictError
 from standfast.incident_keeping import IncidentKeeper
@@ -67,14 +67,10 @@ def _tell(ended: EndedExecution) -> str:
     if ended.error in TOLD:
         return f"{ended.execution_arn} told what happened itself"
     scope_id = bootstrap.settings().region
-    telling.tell(
+    bootstrap_telling.tell(
         recovery_announcements.ended_half_way(scope_id, ended.execution_arn, ended.status),
         incident_id=f"{scope_id}-{ended.execution_arn.rsplit(':', 1)[-1]}",
         scope_id=scope_id,
-        failed_cluster_id="",
-        incidents=bootstrap.cluster_table(),
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=bootstrap.clock().now(),
     )
     return f"told of {ended.execution_arn}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, recovery_announcements, recovery_start, remedy_record, scaling, telling
+from standfast import bootstrap, bootstrap_telling, recovery_announcements, recovery_start, remedy_record, scaling
 from standfast.errors import StandfastError
 from standfast.fleet import parse_input
 from standfast.recovery_steps import GiveUpRecoveryStep
@@ -31,14 +31,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     announcement = recovery_announcements.not_recovered(
         step, tried, record.not_before, serves=serves, failed=_refused(step)
     )
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.cluster_id,
-        incidents=table,
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     well = step.decision.well_nodes if step.decision else ()

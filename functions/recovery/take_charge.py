@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, recovery_start
-from standfast.brake import Override
 from standfast.errors import InvalidInputError
 from standfast.fleet import parse_input
 from standfast.lease import HolderState
@@ -20,7 +19,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if asked.scope_id != region_name:
         raise InvalidInputError(f"scope_id: this stack serves {region_name}, not {asked.scope_id}; start it there")
     bootstrap.cluster_table().read_config().config.region(asked.scope_id).cluster(asked.cluster_id)
-    override = Override(asked.break_glass.by, asked.break_glass.reason) if asked.break_glass else None
+    override = asked.break_glass.override() if asked.break_glass else None
     admission = recovery_start.admit(asked.scope_id, asked.cluster_id, bootstrap.region_table().read_brake(), override)
     table, now = bootstrap.recovery_table(), bootstrap.clock().now()
     if admission.may_change:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, bootstrap_regions, region_announcements, region_incidents, region_moving, telling
+from standfast import (
+    bootstrap,
+    bootstrap_regions,
+    bootstrap_telling,
+    region_announcements,
+    region_incidents,
+    region_moving,
+)
 from standfast.errors import FencedError
 from standfast.fleet import parse_input
 from standfast.region_record import settle
@@ -26,14 +33,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if acted and step.mode == "return":
         region_incidents.closed(step, bootstrap.incident_log(), bootstrap.messenger(), now)
     announcement = _announcement(step, acted=acted)
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.region,
-        failed_cluster_id="",
-        incidents=bootstrap.cluster_table(),
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

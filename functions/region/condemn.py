@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, bootstrap_regions, region, region_moving, region_record, region_views
-from standfast.brake import Override, check_region_still_runs
+from standfast.brake import check_still_runs
 from standfast.fleet import parse_input
 from standfast.region_steps import CondemnAnswer, PeersStep
 
@@ -21,7 +21,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if not step.may_change:
         return CondemnAnswer(condemned=False, reason=step.held_back, at=now).model_dump(mode="json")
     states, shared = bootstrap_regions.region_states(), bootstrap.region_table()
-    check_region_still_runs(shared.read_brake(), step.region, Override("", "") if step.break_glass else None)
+    if not step.break_glass:
+        check_still_runs(shared.read_brake(), step.region)
     known = region_views.gather(step.here, states, states, shared)
     if step.automatic and (over := region.why_no_more(step.region, known, config, now)):
         return CondemnAnswer(condemned=False, reason=over, at=now).model_dump(mode="json")

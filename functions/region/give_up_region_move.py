@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from standfast import (
     bootstrap,
     bootstrap_regions,
+    bootstrap_telling,
     region_announcements,
     region_giving_up,
     region_moving,
     region_views,
-    telling,
 )
 from standfast.errors import StandfastError
 from standfast.fleet import parse_input
@@ -36,14 +36,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         failed, wait = not step.planned, config.region_moves.retry_seconds
         retry_at = region_moving.give_back(states, step.token, failed=failed, retry_seconds=wait, now=now)
     announcement = region_announcements.gave_up(step, stands, retry_at)
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
         scope_id=step.region,
-        failed_cluster_id="",
-        incidents=bootstrap.cluster_table(),
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     return {"outcome": announcement.outcome, "told": told, "text": announcement.text}

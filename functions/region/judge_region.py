@@ -16,8 +16,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     config, now = bootstrap.cluster_table().read_config().config, bootstrap.clock().now()
     states = bootstrap_regions.region_states()
     if step.may_change:
-        hold = region_record.LEASE_SECONDS + step.bake_seconds
-        region_moving.change(states, step.token, lambda record: record, now, hold)
+        region_moving.hold(states, step.token, now, region_record.LEASE_SECONDS + step.bake_seconds)
     known = region_views.gather(step.here, states, states, bootstrap.region_table())
     judged = [step.region] if step.mode == "return" else list(step.peers.proven)
     for name in judged:

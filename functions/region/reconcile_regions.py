@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 from standfast import (
     bootstrap,
     bootstrap_regions,
+    bootstrap_telling,
     region_announcements,
-    region_moving,
     region_reconciling,
     region_views,
-    telling,
 )
 from standfast.ended_execution import ended_in
 from standfast.errors import ConflictError, LeaseHeldError
 from standfast.fleet import Automation
 from standfast.lease import step_holder
-from standfast.region_ports import RegionPurpose
 
 if TYPE_CHECKING:
-    from standfast.announcements import Announcement
     from standfast.fleet import FleetConfig
     from standfast.invocation import Context
     from standfast.region_reconciling import HalfWay
@@ -40,23 +37,15 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     ended = ended_in(event)
     if ended is not None and ended.error not in QUIET:
         said = region_announcements.ended_half_way(ended.execution_arn, ended.status, ended.error or "")
-        _tell(said, here, ended.execution_arn.rpartition(":")[2], now)
+        incident_id = ended.execution_arn.rpartition(":")[2]
+        bootstrap_telling.tell(said, incident_id=incident_id, scope_id=here, now=now)
     if ended is not None:
-        _let_go(ended.execution_arn, config, now)
+        region_reconciling.let_go(ended.execution_arn, states, config.region_moves.retry_seconds, now)
     known = region_views.gather(here, states, states, bootstrap.region_table())
     found = region_reconciling.half_way(known, config, now)
     if found is None or bootstrap.region_table().read_brake().fleet.automation is not Automation.RUN:
         return {"found": "" if found is None else found.reason, "done": False}
     return {"found": found.reason, "done": _finish(found, config, here, context.aws_request_id, now)}
-
-
-def _let_go(execution_arn: str, config: FleetConfig, now: float) -> None:
-    """A lease whose holder ended is free at once: nobody waits for its expiry."""
-    states = bootstrap_regions.region_states()
-    lease = states.read_regions().lease
-    if lease.holder == execution_arn:
-        failed, wait = lease.purpose is RegionPurpose.EVACUATE, config.region_moves.retry_seconds
-        region_moving.give_back(states, lease.token, failed=failed, retry_seconds=wait, now=now)
 
 
 def _finish(found: HalfWay, config: FleetConfig, here: str, request_id: str, now: float) -> bool:
@@ -67,18 +56,6 @@ def _finish(found: HalfWay, config: FleetConfig, here: str, request_id: str, now
     except (ConflictError, LeaseHeldError) as error:
         logger.info("another Region is at it: %s", error)
         return False
-    _tell(region_announcements.finished(found.regions, found.reason), here, "regions-half-way", now)
+    said = region_announcements.finished(found.regions, found.reason)
+    bootstrap_telling.tell(said, incident_id="regions-half-way", scope_id=here, now=now)
     return True
-
-
-def _tell(announcement: Announcement, here: str, incident_id: str, now: float) -> None:
-    telling.tell(
-        announcement,
-        incident_id=incident_id,
-        scope_id=here,
-        failed_cluster_id="",
-        incidents=bootstrap.cluster_table(),
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
-        now=now,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, bootstrap_regions, region_moving, region_record, region_shifting
-from standfast.brake import Override, check_region_still_runs
+from standfast.brake import check_still_runs
 from standfast.fleet import parse_input
 from standfast.region_steps import PeersStep, RegionShiftAnswer
 
@@ -18,8 +18,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     weights = region_record.staged(step.region, step.peers.proven, stage, home=step.mode == "return")
     change = ""
     if step.may_change:
-        glass = Override("", "") if step.break_glass else None
-        check_region_still_runs(bootstrap.region_table().read_brake(), step.region, glass)
+        if not step.break_glass:
+            check_still_runs(bootstrap.region_table().read_brake(), step.region)
         states = bootstrap_regions.region_states()
         hold = region_record.LEASE_SECONDS + step.bake_seconds
         region_moving.change(states, step.token, region_shifting.staged(step, stage, config, now), now, hold)

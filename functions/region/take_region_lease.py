@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         token=token,
         may_change=admission.may_change,
         held_back=admission.held_back,
-        break_glass=f"{glass.by} broke the glass: {glass.reason}" if glass else "",
+        break_glass=str(glass.override()) if glass else "",
         planned=asked.mode in PLANNED,
         is_condemned=admission.is_condemned,
         stages=list(asked.stages or rules.stages),

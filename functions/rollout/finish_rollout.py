@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from standfast import bootstrap, model_versions, rollout_announcements, telling
+from standfast import bootstrap, bootstrap_telling, model_versions, rollout_announcements
 from standfast.errors import FencedError
 from standfast.fleet import parse_input
 from standfast.model_states import ModelState
@@ -32,14 +32,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if succeeded:
         _call_live(step, now)
     announcement = _announcement(step, update, now, succeeded=succeeded)
-    telling.tell(
+    bootstrap_telling.tell(
         announcement,
-        incident_id=f"{step.scope_id}-{step.rollout_id}",
+        incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.cluster_id,
-        incidents=table,
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     with suppress(FencedError):

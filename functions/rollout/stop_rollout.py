@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from standfast import bootstrap, rollout_announcements, telling
+from standfast import bootstrap, bootstrap_telling, rollout_announcements
 from standfast.announcements import cause_in_words
 from standfast.errors import FencedError
 from standfast.fleet import parse_input
@@ -20,14 +20,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     with suppress(FencedError):
         table.release(step.scope_id, token=step.token, attempts=stands.attempts, not_before=stands.not_before)
     announcement = rollout_announcements.stopped(step, cause_in_words(step.error))
-    told = telling.tell(
+    told = bootstrap_telling.tell(
         announcement,
-        incident_id=f"{step.scope_id}-{step.rollout_id}",
+        incident_id=step.incident_id,
         scope_id=step.scope_id,
         failed_cluster_id=step.cluster_id,
-        incidents=table,
-        messenger=bootstrap.messenger(),
-        switches=bootstrap.region_table(),
         now=now,
     )
     return {"told": told, "text": announcement.text}

@@ -72,9 +72,7 @@ def run(stage: Stage) -> Report:
         "mixed_versions_left": mixed,
         "seconds_to_put_back": [round(each, 1) for each in took],
     }
-    faults += [
-        f"{key}: {figures[key]}, 0 is wanted" for key in ("failed_requests", "mixed_versions_left") if figures[key]
-    ]
+    faults += release_desk.faults_in(region, figures, "failed_requests", "mixed_versions_left")
     return Report(NAME, region.name, figures, timeline, faults, stage.runs)
 
 

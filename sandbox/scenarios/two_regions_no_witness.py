@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.scenario import Moment, Scenario
+from sandbox.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def run(stage: Stage) -> Report:
     story.figures.update(
         evacuations=len(made),
         double_decisions=len(condemned),
-        told=sum(event == "page" and SUBJECT in detail for event, detail in _messages(story.timeline)),
+        told=sum(moment.event == "page" and SUBJECT in moment.detail for moment in story.timeline),
     )
     return story.report(NAME, problems(story.figures))
 
@@ -55,10 +55,6 @@ def _lose_without_witness(stage: Stage) -> float:
     lost_at = time.time()
     sandbox.lose(stage.region_name)
     return lost_at
-
-
-def _messages(timeline: list[Moment]) -> list[tuple[str, str]]:
-    return [(moment.event, moment.detail) for moment in timeline]
 
 
 def problems(figures: Mapping[str, Any]) -> list[str]:

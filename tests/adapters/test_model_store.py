@@ -127,9 +127,9 @@ def test_what_is_written_once_is_never_written_over(east: Any, west: ModelBucket
     assert west.write_once("manifests/llama/v7.json", b"one")
     assert not west.write_once("manifests/llama/v7.json", b"two")
     assert west.read("manifests/llama/v7.json") == b"one"
-    west.write("work/plan.json", b"one")
-    west.write("work/plan.json", b"two")
-    assert west.read("work/plan.json") == b"two"
+    west.write("executions/plan.json", b"one")
+    west.write("executions/plan.json", b"two")
+    assert west.read("executions/plan.json") == b"two"
 
 
 def test_parts_of_an_object_are_read_and_past_its_end_there_is_nothing(east: Any, west: ModelBucket) -> None:

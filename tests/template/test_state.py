@@ -147,7 +147,7 @@ def test_a_model_is_never_deleted_by_the_clock_but_what_was_left_behind_is() -> 
     rules = {rule["Id"]: rule for rule in resource("ModelBucket")["Properties"]["LifecycleConfiguration"]["Rules"]}
     assert rules["uploads-that-were-cut-off"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     expiring = [rule for rule in rules.values() if "ExpirationInDays" in rule]
-    assert [rule["Prefix"] for rule in expiring] == ["work/"]
+    assert [rule["Prefix"] for rule in expiring] == ["executions/"]
 
 
 def replication_rules() -> list[Document]:

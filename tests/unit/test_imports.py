@@ -26,7 +26,7 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted([*LAYER.rglob("*.py"), *FUNCTIONS.rglob("*.py")])}
 HANDLERS = [name for name, path in MODULES.items() if path.is_relative_to(FUNCTIONS)]
 SHARED = [name for name in MODULES if name not in HANDLERS]
-EDGES = ("standfast.aws", "standfast.probes", "standfast.bootstrap", "standfast.settings", "standfast.system_clock")
+EDGES = ("standfast.aws", "standfast.probes", "standfast.bootstrap", "standfast.settings")
 DECISIONS = [name for name in SHARED if not name.startswith(EDGES)]
 
 

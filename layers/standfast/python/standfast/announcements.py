@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from standfast.checks import NodeFinding
     from standfast.failover import Unfinished
     from standfast.preflight import Obstacle
-    from standfast.steps import Caught, DrainStep, GiveUpStep, Plan
+    from standfast.steps import Caught, DrainStep, GiveUpStep
     from standfast.stores import ScopeRecord
 
 
@@ -56,10 +56,10 @@ def completed(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
     ]
     if step.selection.overload:
         lines.append(f"Mind: {step.selection.overload}.")
-    lines += _glass(step)
+    lines += overridden(step.break_glass)
     lines += _listed("The evidence", evidence)
     lines += _mending(step)
-    lines += _links(step.execution_arn)
+    lines += links(step.execution_arn)
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed, {chosen} serves"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverCompleted", f"completed: {chosen}")
 
@@ -86,7 +86,7 @@ def _mending(step: DrainStep) -> list[str]:
     why = step.recovery.reason if step.recovery else cause_in_words(step.error) if step.error else "nobody started it"
     return [
         f"Nobody mends {failed} yet: {why}.",
-        *_steps(
+        *left_to_do(
             f"mend {failed}: it is quarantined and takes no traffic.",
             f"invoke the readmit-cluster function with its id; until then {step.scope_id} may be without a standby. Or "
             "start cluster_recovery: it mends what it can, and readmits what is well.",
@@ -103,11 +103,11 @@ def held_back(step: DrainStep, evidence: Sequence[str] = ()) -> Announcement:
         f"What would have been done: all traffic to {chosen}; {step.selection.reason}.",
         f"Nothing was changed: {step.held_back}.",
         *_listed("The evidence", evidence),
-        *_steps(
+        *left_to_do(
             "move the traffic yourself, or set the switch to run (set-switch function): the next pass of the watch "
             "then fails over.",
         ),
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed, nothing was changed"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverHeldBack", f"held back: {chosen}")
@@ -125,14 +125,14 @@ def gave_up(step: GiveUpStep, retry_at: float | None, evidence: Sequence[str] = 
         f"Since: {at(step.failed_since)}, detected {at(step.detected_at)} by {step.trigger}.",
         f"The failover did not succeed: {why}",
         f"The traffic {_where(step)}.",
-        *_glass(step),
+        *overridden(step.break_glass),
         *_listed("The evidence", evidence),
-        *_steps(
+        *left_to_do(
             "look at the execution: the state that failed holds the whole error.",
             "look at the clusters; Standfast does not mend them.",
             *([f"the next attempt may start at {at(retry_at)}, by itself."] if retry_at else []),
         ),
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.failed_cluster_id} failed and the failover did not succeed"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "FailoverFailed", f"failed: {step.error.error}")
@@ -148,8 +148,8 @@ def ended_half_way(record: ScopeRecord, execution_arn: str, status: str, retry_a
         ),
         "What was done: its lease was released"
         + (f"; the next attempt may start at {at(retry_at)}." if retry_at else "; it held none."),
-        *_steps("look at the execution. If the active cluster is still down, the watch tries again."),
-        *_links(execution_arn),
+        *left_to_do("look at the execution. If the active cluster is still down, the watch tries again."),
+        *links(execution_arn),
     ]
     named = {Purpose.ROLLOUT: "planned move", Purpose.RESTORE: "restore"}
     what = named.get(record.lease.purpose or Purpose.FAILOVER, "failover")
@@ -171,7 +171,9 @@ def node_at_fault(scope_id: str, cluster_id: str, node: NodeFinding) -> Announce
     lines = [
         f"What the node reports: {node.reason}",
         f"Nothing was moved: {cluster_id} is judged by whether it serves.",
-        *_steps(_MENDS[node.action].format(node=node.instance_id), "bring it back once it reports without a fault."),
+        *left_to_do(
+            _MENDS[node.action].format(node=node.instance_id), "bring it back once it reports without a fault."
+        ),
     ]
     subject = f"{scope_id}: node {node.instance_id} of {cluster_id}: {node.action}"
     outcome = f"{node.action}: {', '.join(node.faults)}"
@@ -184,7 +186,7 @@ def blind(scope_id: str, reason: str) -> Announcement:
         f"What is wrong: {reason}.",
         "What was done: nothing. Missing evidence moves nothing; the canaries go on, and what they find still does.",
         "Mind: a failover needs a node report of the last 90 s, so none may be possible until this is mended.",
-        *_steps(
+        *left_to_do(
             "look at Systems Manager and CloudWatch in this Region, and at the roles of collect-node-reports and "
             "read-traffic.",
             "start the assess state machine to see whether it sees again.",
@@ -198,7 +200,7 @@ def settled(scope_id: str, left: Unfinished) -> Announcement:
     lines = [
         f"What was found: the traffic was on {left.chosen}, and {left.failed} was still called active.",
         f"What was done: {left.chosen} serves, by the watch's word; it is active now. No traffic was moved.",
-        *_steps(f"mend {left.failed}, which failed.", "invoke the readmit-cluster function with its id."),
+        *left_to_do(f"mend {left.failed}, which failed.", "invoke the readmit-cluster function with its id."),
     ]
     subject = f"{scope_id}: the failover to {left.chosen} is recorded"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "FailoverSettled", f"settled: {left.chosen}")
@@ -255,16 +257,18 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
     return [f"{title}:", *(f"- {line}" for line in lines)] if lines else []
 
 
-def _steps(*steps: str) -> list[str]:
+def left_to_do(*steps: str) -> list[str]:
+    """What the reader has to do, in this order."""
     return ["What is left to do:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]
 
 
-def _glass(plan: Plan) -> list[str]:
-    """Who overrode the switches for this execution: it is on the record."""
-    return [f"Break-glass: {plan.break_glass}. The switches were not asked."] if plan.break_glass else []
+def overridden(break_glass: str) -> list[str]:
+    """Who overrode the switches for an execution: it is on the record. Nothing where nobody did."""
+    return [f"Break-glass: {break_glass}. The switches were not asked."] if break_glass else []
 
 
-def _links(execution_arn: str) -> list[str]:
+def links(execution_arn: str) -> list[str]:
+    """Where an execution can be looked at."""
     return [f"Execution: {execution_arn}", f"In the console: {console_link(execution_arn)}"]
 
 

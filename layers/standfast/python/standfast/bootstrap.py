@@ -290,6 +290,6 @@ def prober(model: Model) -> ports.Prober:
 @cache
 def clock() -> ports.Clock:
     """The time of this machine."""
-    from standfast.system_clock import SystemClock
+    from standfast.aws.clock import SystemClock
 
     return SystemClock()

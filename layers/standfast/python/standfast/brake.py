@@ -109,12 +109,6 @@ def check_still_runs(brake: Brake, region: str, *cluster_ids: str) -> None:
         raise AutomationOffError(f"{why_not}: it was set after this execution had begun, which changes nothing more")
 
 
-def check_region_still_runs(brake: Brake, region: str, override: Override | None) -> None:
-    """As `check_still_runs`, for a move of a whole Region; nothing is asked of the switch under break-glass."""
-    if override is None:
-        check_still_runs(brake, region)
-
-
 def check_not_frozen(brake: Brake) -> None:
     """Before a rollout begins, and before each of its stages: raises AutomationOffError while Regions are moved."""
     if brake.frozen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standfast.announcements import Announcement, Urgency, console_link
+from standfast.announcements import Announcement, Urgency, links, overridden
 
 if TYPE_CHECKING:
     from standfast.deployment_steps import DeploymentPlan
@@ -18,7 +18,8 @@ def begun(plan: DeploymentPlan) -> Announcement:
         f"{plan.green} is made beside {plan.cluster_id}, serves {plan.to} and takes its place; before: {plan.before}.",
         plan.planned,
         "To give it up, stop the execution: the traffic goes back, and what was made is removed.",
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: a deployment beside {plan.cluster_id} began"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutStarted", f"started: {plan.to}")
@@ -34,7 +35,8 @@ def completed(plan: DeploymentPlan, now: float) -> Announcement:
             f"Left to do: name {plan.green} with its target group in FleetConfig in place of {plan.cluster_id}, and "
             f"{plan.to} in its group's launch template, by which a new node begins."
         ),
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: {plan.green} serves the new version"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutCompleted", f"completed: {plan.to}")
@@ -46,7 +48,8 @@ def undone(plan: DeploymentPlan, why: str) -> Announcement:
         f"Why it was asked for: {plan.reason}",
         f"The deployment of {plan.to} beside {plan.cluster_id} was given up: {why}",
         f"No traffic is at {plan.green}, and nothing of it is left. {plan.cluster_id} serves {plan.before}.",
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: the deployment beside {plan.cluster_id} was given up"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutFailed", "undone")
@@ -58,7 +61,8 @@ def stopped(plan: DeploymentPlan, why: str) -> Announcement:
         f"Why it was asked for: {plan.reason}",
         f"The deployment of {plan.to} beside {plan.cluster_id} stopped: {why}",
         "It is undone by an execution of its own, once the lease is free and the switch says run.",
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: the deployment beside {plan.cluster_id} stopped"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutStopped", "stopped")
@@ -70,8 +74,3 @@ def left_half_way(scope_id: str, deployment: Deployment, found: Settle) -> Annou
     urgency = Urgency.NOTICE if found.name else Urgency.PAGE
     subject = f"{scope_id}: a deployment beside {deployment.blue} was left half-way"
     return Announcement(urgency, subject, f"{found.reason}.\n{ends}", "RolloutLeft", found.reason)
-
-
-def _links(plan: DeploymentPlan) -> list[str]:
-    glass = [f"Mind: {plan.break_glass}."] if plan.break_glass else []
-    return [*glass, f"Execution: {console_link(plan.execution_arn)}"]

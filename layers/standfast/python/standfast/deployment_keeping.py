@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standfast import telling
 from standfast.deployment_steps import RemovedAnswer
 from standfast.errors import FencedError, NotConvergedError
 from standfast.shifting import check_lease
@@ -12,11 +11,9 @@ from standfast.shifting import check_lease
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from standfast.announcements import Announcement
     from standfast.deployment_steps import DeploymentPlan, RemoveStep
     from standfast.deployments import Deployment
-    from standfast.ports import Messenger
-    from standfast.stores import IncidentStore, ScopeRecord, ScopeStore, SwitchStore
+    from standfast.stores import ScopeRecord, ScopeStore
     from standfast.traffic import Desired
 
 GIVEN_UP_SECONDS = 1800.0
@@ -37,27 +34,6 @@ def ours(record: ScopeRecord, plan: DeploymentPlan) -> Deployment:
 def write(plan: DeploymentPlan, record: ScopeRecord, following: Desired, store: ScopeStore) -> None:
     """Replace desired state. Raises FencedError, and ConflictError when somebody wrote between."""
     store.write_desired(plan.scope_id, token=plan.token, seen_version=record.desired.version, desired=following)
-
-
-def tell(
-    plan: DeploymentPlan,
-    announcement: Announcement,
-    incidents: IncidentStore,
-    messenger: Messenger,
-    switches: SwitchStore,
-    now: float,
-) -> bool:
-    """Tell it once of this deployment."""
-    return telling.tell(
-        announcement,
-        incident_id=plan.incident_id,
-        scope_id=plan.scope_id,
-        failed_cluster_id=plan.cluster_id,
-        incidents=incidents,
-        messenger=messenger,
-        switches=switches,
-        now=now,
-    )
 
 
 def removal(step: RemoveStep, cluster_id: str, left: Sequence[str], now: float) -> RemovedAnswer:

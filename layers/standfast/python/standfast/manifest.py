@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA = 1
-FOLDERS, MANIFESTS, WORK = "models/", "manifests/", "work/"
+FOLDERS, MANIFESTS, WORK = "models/", "manifests/", "executions/"
 """What the bucket holds: the models' folders, their manifests, and what an execution notes down for its own states."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
+from standfast.announcements import Announcement, Urgency, at, cause_in_words, left_to_do, links
 from standfast.move_judgement import StageAction
 from standfast.planned_events import TRIGGER, PlannedAction
 from standfast.traffic import describe
@@ -34,7 +34,7 @@ def moved(step: DrainStep) -> Announcement:
         ),
         *([f"Mind: {step.selection.overload}."] if step.selection.overload else []),
         f"{source} is the standby now. Nothing is left to do.",
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.mode} from {source} to {target} is done"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "TrafficMoved", f"moved: {target}")
@@ -47,7 +47,7 @@ def held_back(step: DrainStep) -> Announcement:
         f"Why it was asked for: {step.reason}",
         f"What would have been done: a {step.mode} from {source} to {target}; {step.selection.reason}.",
         f"Nothing was changed: {step.held_back}.",
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.mode} to {target} was held back"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveHeldBack", f"held back: {target}")
@@ -72,7 +72,7 @@ def gave_up(step: GiveUpStep, *, ours: bool) -> Announcement:
         f"Why it was asked for: {step.reason}",
         f"The {step.mode} away from {source} was given up: {said}",
         where,
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     wakes = ours and (said.startswith(STRANDED) or step.trigger == TRIGGER)
     urgency = Urgency.PAGE if wakes else Urgency.NOTICE
@@ -100,8 +100,7 @@ def planned_event(scope_id: str, notice: Notice, decision: PlannedDecision) -> A
         f"What AWS announces: {notice.what}, from {at(notice.deadline)} on ({notice.event_id}).",
         f"What that means: {decision.reason}.",
         *([_AFTER_THE_MOVE] if decision.action is PlannedAction.MOVE else []),
-        *(["What is left to do:"] if steps else []),
-        *(f"{number}. {text}" for number, text in enumerate(steps, 1)),
+        *(left_to_do(*steps) if steps else []),
     ]
     urgent = decision.action is PlannedAction.CANNOT or (decision.action is PlannedAction.ASK and decision.urgent)
     words = {PlannedAction.CANNOT: "cannot be moved before it", PlannedAction.MOVE: "is moved before it"}
@@ -162,12 +161,8 @@ def asking(plan: ShiftPlan, execution_arn: str, text: str, url: str, closes_at: 
         f"Answer by {at(closes_at)}; else it is given up and the weights of before are restored.",
         "The link shows the question; a button on its page answers it, once:",
         url,
-        *_links(execution_arn),
+        *links(execution_arn),
     ]
     verb = "stay at" if plan.stage.vouched else "go to"
     subject = f"{plan.scope_id}: shall {plan.stage.weight} % {verb} {plan.target}?"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "MoveAwaitsAnswer", f"asked: {plan.stage.question}")
-
-
-def _links(execution_arn: str) -> list[str]:
-    return [f"Execution: {execution_arn}", f"In the console: {console_link(execution_arn)}"]

@@ -214,7 +214,7 @@ class Reconciler(ScopePorts):
 
     def settle_deployment(self, deploying: Deployments, now: float) -> str:
         """Have a deployment finished or undone on which nobody is at work: its execution ended, or lost the lease."""
-        scope = self.views.view().scope
+        scope = self.scopes.read(self.scope_id)
         left = scope.desired.deployment
         if left is None or scope.lease.holder is not None:
             return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from standfast import scaling
-from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
+from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link, left_to_do, links
 from standfast.recovery import RecoveryAction
 from standfast.redundancy import State
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from standfast.incidents import Incident
     from standfast.recovery import Remedy
-    from standfast.recovery_steps import DecidedStep, GiveUpRecoveryStep, RecoveryPlan
+    from standfast.recovery_steps import DecidedStep, GiveUpRecoveryStep
     from standfast.redundancy import Decision
     from standfast.scaling import FailedActivity
 
@@ -31,7 +31,7 @@ def recovered(step: DecidedStep, remedies: Sequence[Remedy], *, readmitted: bool
         f"What was wrong: {step.reason}",
         *_tried(remedies, "Nothing had to be done"),
         f"Now: {step.decision.reason}; {role}.",
-        *_links(step),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {cluster_id} is {'mended' if remedies else 'well'}"
     outcome = f"recovered: {step.execution_arn}"
@@ -45,9 +45,10 @@ def held_back(step: DecidedStep) -> Announcement:
         f"What is wrong: {step.reason}",
         f"What would have been done: {decision.action}: {decision.reason}.",
         f"Nothing was changed: {step.held_back}.",
-        "What is left to do:",
-        "1. mend it yourself, or set the switch to run (set-switch function): the next minute then begins a recovery.",
-        *_links(step),
+        *left_to_do(
+            "mend it yourself, or set the switch to run (set-switch function): the next minute then begins a recovery."
+        ),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {step.cluster_id} is sick, nothing was changed"
     outcome = f"held back: {decision.action}"
@@ -95,7 +96,7 @@ def not_recovered(
         stays,
         "What is left to do:",
         *(f"{number}. {text}" for number, text in enumerate(steps, 1)),
-        *_links(step),
+        *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {cluster_id} is not mended"
     urgency = Urgency.NOTICE if serves else Urgency.PAGE
@@ -115,7 +116,7 @@ def no_standby(decision: Decision, incident: Incident, now: float) -> Announceme
         steps = [*decision.mends, "wait: you are told how the recovery ends, and when there is a standby again."]
     else:
         steps = [*decision.mends, "nothing else: this incident closes by itself once a standby is proven again."]
-    lines += ["What is left to do:", *(f"{number}. {text}" for number, text in enumerate(steps, 1))]
+    lines += left_to_do(*steps)
     subject = f"{scope_id}: no standby for {(now - incident.opened_at) / 60:.0f} min"
     outcome = f"no standby since {incident.opened_at:.0f}"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RedundancyLost", outcome)
@@ -140,7 +141,3 @@ def _tried(remedies: Sequence[Remedy], nothing: str) -> list[str]:
         "What was done:",
         *(f"- {at(remedy.at)}: {remedy.rung} on {remedy.instance_id}: {remedy.reason}" for remedy in remedies),
     ]
-
-
-def _links(step: RecoveryPlan) -> list[str]:
-    return [f"Execution: {step.execution_arn}", f"In the console: {console_link(step.execution_arn)}"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standfast.announcements import Announcement, Urgency, at, cause_in_words, console_link
+from standfast.announcements import Announcement, Urgency, at, cause_in_words, left_to_do, links, overridden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from standfast.region import RegionDecision
-    from standfast.region_steps import GiveUpRegionStep, PeersStep, RegionPlan
+    from standfast.region_steps import GiveUpRegionStep, PeersStep
 
 
 def evacuated(step: PeersStep) -> Announcement:
@@ -24,13 +24,13 @@ def evacuated(step: PeersStep) -> Announcement:
         *([f"The edge: {step.edge.reason}."] if step.edge else []),
         *([f"Asked as users do: {step.verified.reason}."] if step.verified else []),
         *([f"Mind: {step.peers.overload}."] if step.peers.overload else []),
-        *_glass(step),
+        *overridden(step.break_glass),
         "Rollouts are frozen in the whole fleet until it is back.",
-        *_steps(
+        *left_to_do(
             f"mend {step.region}. It stays condemned, and is kept so: it does not come back by itself.",
             "start region-failover with mode return once it serves; users come back in stages.",
         ),
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.region} is evacuated, {to} serves"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RegionEvacuated", f"evacuated: {step.incident_id}")
@@ -44,7 +44,7 @@ def stood_down(step: PeersStep) -> Announcement:
         f"Why it was asked for: {step.reason}",
         f"What would have been done: {step.mode} of {step.region}; its users to {', '.join(step.peers.proven)}.",
         f"Nothing was changed: {why}.",
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.region}: {step.mode}, nothing was changed"
     return Announcement(urgency, subject, "\n".join(lines), "RegionMoveHeldBack", f"held back: {step.mode}")
@@ -59,9 +59,9 @@ def moved(step: PeersStep) -> Announcement:
         f"What was done: {what}, in stages ({step.stages}), each judged before the next.",
         *([f"Mind: {step.peers.overload}."] if step.peers.overload else []),
         *([f"Asked as users do: {step.verified.reason}."] if step.verified else []),
-        *_glass(step),
+        *overridden(step.break_glass),
         "Nothing is left to do." if back else "Start region-failover with mode return to bring them back.",
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     event = "RegionReturned" if back else "RegionSwitchedOver"
     return Announcement(Urgency.NOTICE, what[:90], "\n".join(lines), event, f"{step.mode}: {step.incident_id}")
@@ -73,12 +73,12 @@ def gave_up(step: GiveUpRegionStep, stands: str, retry_at: float | None) -> Anno
         f"Why it was begun: {step.reason}",
         f"It did not succeed: {cause_in_words(step.error)}",
         f"Where it stands: {stands}.",
-        *_glass(step),
-        *_steps(
+        *overridden(step.break_glass),
+        *left_to_do(
             "look at the execution: the state that failed holds the whole error.",
             *([f"the next attempt may start at {at(retry_at)}, by itself."] if retry_at else []),
         ),
-        *_links(step.execution_arn),
+        *links(step.execution_arn),
     ]
     subject = f"{step.region}: {step.mode} did not succeed"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RegionMoveFailed", f"failed: {step.error.error}")
@@ -89,7 +89,7 @@ def not_evacuated(decision: RegionDecision, vantage: str) -> Announcement:
     lines = [
         f"What is seen from {vantage}: {decision.reason}.",
         "What was done: nothing. The traffic stays as it is.",
-        *_steps(
+        *left_to_do(
             f"look at {decision.region} yourself, from outside.",
             "if it must be left: start region-failover in a Region that stays, with mode evacuate, your name in `by` "
             "and the reason. It needs a peer that is proven to serve.",
@@ -104,7 +104,7 @@ def switched_off(decision: RegionDecision, switch: str) -> Announcement:
     lines = [
         f"What is seen: {decision.reason}.",
         f"What was done: nothing; the switch says {switch}.",
-        *_steps("start region-failover with break_glass, or set the switch to run."),
+        *left_to_do("start region-failover with break_glass, or set the switch to run."),
     ]
     subject = f"{decision.region} is lost and the switch is off"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RegionNotEvacuated", "the switch is off")
@@ -115,7 +115,7 @@ def blind(vantage: str, reason: str) -> Announcement:
     lines = [
         f"What is wrong: {reason}.",
         f"What was done: {vantage} abstains. While it does, fewer vantage points are left to agree on anything.",
-        *_steps("look at its way out: NAT gateway, security groups, name resolution."),
+        *left_to_do("look at its way out: NAT gateway, security groups, name resolution."),
     ]
     return Announcement(
         Urgency.PAGE, f"{vantage} is blind to the other Regions", "\n".join(lines), "VantageBlind", "blind"
@@ -127,7 +127,7 @@ def silent(region: str, vantage: str, beat_at: float) -> Announcement:
     lines = [
         f"What is wrong: {region} last said at {at(beat_at)} that it lives, as {vantage} knows it.",
         "What was done: nothing. A silent Region may still serve, and moves only when it fails its users too.",
-        *_steps(f"look at the function watch-regions in {region}, and at the shared table there."),
+        *left_to_do(f"look at the function watch-regions in {region}, and at the shared table there."),
     ]
     return Announcement(Urgency.PAGE, f"{region} is silent", "\n".join(lines), "RegionSilent", "silent")
 
@@ -137,8 +137,8 @@ def ended_half_way(execution_arn: str, status: str, error: str) -> Announcement:
     lines = [
         f"The execution ended as {status}{f' ({error})' if error else ''} and told nobody why.",
         "What stands: a Region that it condemned stays condemned. A planned move that it left is undone soon.",
-        *_steps("look at the execution. Where a Region is still lost, the watch of the Regions tries again."),
-        *_links(execution_arn),
+        *left_to_do("look at the execution. Where a Region is still lost, the watch of the Regions tries again."),
+        *links(execution_arn),
     ]
     subject = f"region-failover ended as {status}"
     return Announcement(Urgency.PAGE, subject, "\n".join(lines), "RegionMoveFailed", f"ended: {status} {error}")
@@ -149,15 +149,3 @@ def finished(regions: Sequence[str], reason: str) -> Announcement:
     text = f"A planned move between Regions was left half-way by an execution that ended: {reason}."
     subject = f"{' and '.join(regions)}: a planned move was left half-way"
     return Announcement(Urgency.PAGE, subject[:100], text, "RegionMoveFailed", f"half-way: {reason}")
-
-
-def _glass(plan: RegionPlan) -> list[str]:
-    return [f"Break-glass: {plan.break_glass}. The switches were not asked."] if plan.break_glass else []
-
-
-def _steps(*steps: str) -> list[str]:
-    return ["What is left to do:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))]
-
-
-def _links(execution_arn: str) -> list[str]:
-    return [f"Execution: {execution_arn}", f"In the console: {console_link(execution_arn)}"]

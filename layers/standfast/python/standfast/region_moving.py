@@ -68,9 +68,9 @@ def change(
     raise ConflictError(f"the record of the Regions was written by others {ROUNDS} times while it was being changed")
 
 
-def hold(store: RegionStore, token: int, now: float) -> RegionRecord:
-    """Hold the lease for longer. Raises FencedError when somebody else was granted it."""
-    return change(store, token, lambda record: record, now)
+def hold(store: RegionStore, token: int, now: float, hold_seconds: float = region_record.LEASE_SECONDS) -> RegionRecord:
+    """Hold the lease for longer, and change nothing. Raises FencedError when somebody else was granted it."""
+    return change(store, token, lambda record: record, now, hold_seconds)
 
 
 def give_back(store: RegionStore, token: int, *, failed: bool, retry_seconds: float, now: float) -> float | None:

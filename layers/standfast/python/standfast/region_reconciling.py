@@ -29,6 +29,14 @@ class HalfWay:
     reason: str
 
 
+def let_go(execution_arn: str, store: RegionStore, retry_seconds: float, now: float) -> None:
+    """A lease whose holder ended is free at once: nobody waits for its expiry."""
+    lease = store.read_regions().lease
+    if lease.holder == execution_arn:
+        failed = lease.purpose is RegionPurpose.EVACUATE
+        region_moving.give_back(store, lease.token, failed=failed, retry_seconds=retry_seconds, now=now)
+
+
 def half_way(evidence: RegionEvidence, config: FleetConfig, now: float) -> HalfWay | None:
     """Whether a planned move was left half-way, and whether what was before can be restored. Pure.
 

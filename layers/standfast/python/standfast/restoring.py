@@ -257,10 +257,8 @@ def largest(weights: Weights) -> str:
 
 
 def _overload(chosen: str, has: Weights, region: Region) -> str:
-    there, lost = (
-        region.clusters[chosen].replicas,
-        sum(_replicas(region, name) for name in has if name in region.clusters),
-    )
+    there = region.clusters[chosen].replicas
+    lost = sum(_replicas(region, name) for name in has if name in region.clusters)
     return f", with {there} replicas for the traffic of {lost}: expect queueing or shedding" if there < lost else ""
 
 

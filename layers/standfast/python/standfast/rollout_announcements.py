@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standfast.announcements import Announcement, Urgency, console_link
+from standfast.announcements import Announcement, Urgency, links, overridden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,8 @@ def begun(plan: RollingPlan, replicas: int) -> Announcement:
         f"Why: {plan.reason}",
         f"{plan.cluster_id} goes from {plan.before} to {plan.to}, {replicas} replicas one after the other.",
         "To give it up, stop the execution: what was touched is put back.",
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: {plan.cluster_id} is being updated"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutStarted", f"started: {plan.to}")
@@ -34,7 +35,8 @@ def completed(plan: RollingPlan, now: float) -> Announcement:
             f"Left to do: name {plan.to} in FleetConfig once all clusters serve it, and in the cluster's own stack "
             "(ModelPrefix), by which a new node begins."
         ),
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: {plan.cluster_id} serves the new version"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutCompleted", f"completed: {plan.to}")
@@ -50,7 +52,8 @@ def put_back(plan: RollingPlan, why: str, left: Sequence[str]) -> Announcement:
         f"The update of {plan.cluster_id} to {plan.to} was given up: {why}",
         f"Every replica with traffic is on {plan.before}, verified.",
         *([f"Not put back, and out of traffic: {', '.join(left)}. Look at these nodes."] if left else []),
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     urgency = Urgency.PAGE if left else Urgency.NOTICE
     subject = f"{plan.scope_id}: the update of {plan.cluster_id} was given up"
@@ -64,7 +67,8 @@ def stopped(plan: RollingPlan, why: str) -> Announcement:
         f"Why it was asked for: {plan.reason}",
         f"The update of {plan.cluster_id} to {plan.to} stopped: {why}",
         "What was touched is put back by an execution of its own, once the lease is free and the switch says run.",
-        *_links(plan),
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
     ]
     subject = f"{plan.scope_id}: the update of {plan.cluster_id} stopped"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutStopped", "stopped")
@@ -76,8 +80,3 @@ def left_half_way(scope_id: str, cluster_id: str, found: PutBack) -> Announcemen
     urgency = Urgency.NOTICE if found.name else Urgency.PAGE
     subject = f"{scope_id}: an update of {cluster_id} was left half-way"
     return Announcement(urgency, subject, f"{found.reason}.\n{begins}", "RolloutLeft", found.reason)
-
-
-def _links(plan: RollingPlan) -> list[str]:
-    glass = [f"Mind: {plan.break_glass}."] if plan.break_glass else []
-    return [*glass, f"Execution: {console_link(plan.execution_arn)}"]

@@ -65,6 +65,11 @@ class RollingPlan(BaseModel):
     began_at: float
     break_glass: str = ""
 
+    @property
+    def incident_id(self) -> str:
+        """What is told of this update is told under it."""
+        return f"{self.scope_id}-{self.rollout_id}"
+
 
 class NextAnswer(BaseModel):
     """A rollout.Next as JSON. `at`: when it was decided; `waits_since`: since when no replica could be spared.

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from standfast.brake import Override
 from standfast.health import Verdict
 from standfast.move_rules import BakeSeconds, MoveStages, PauseSeconds
 
@@ -26,6 +27,10 @@ class BreakGlass(BaseModel):
 
     by: str = Field(min_length=1, max_length=100)
     reason: str = Field(min_length=1, max_length=500)
+
+    def override(self) -> Override:
+        """What it is to the switches."""
+        return Override(self.by, self.reason)
 
 
 class MoveWishes(BaseModel):

@@ -1,4 +1,4 @@
-"""Clock, by the machine's own."""
+"""Clock, by the execution environment's own: AWS keeps it by the Amazon Time Sync Service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class SystemClock:
-    """The time of this machine."""
+    """The time here."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
