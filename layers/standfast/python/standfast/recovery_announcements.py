@@ -94,8 +94,7 @@ def not_recovered(
         *([f"Why no instance came: {failed}"] if failed else []),
         *([f"On the way: {caught}"] if given_up and caught else []),
         stays,
-        "What is left to do:",
-        *(f"{number}. {text}" for number, text in enumerate(steps, 1)),
+        *left_to_do(*steps),
         *links(step.execution_arn),
     ]
     subject = f"{step.scope_id}: {cluster_id} is not mended"
