@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+import pytest
+
+from standfast import bootstrap
 from tests.template import documents
 
 MOST_STATES = 3000
@@ -156,3 +159,9 @@ def _put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 def _holds(data: dict[str, Any], choice: Mapping[str, Any]) -> bool:
     value = _read(data, choice["Variable"])
     return all(value == choice[key] for key in ("BooleanEquals", "StringEquals") if key in choice)
+
+
+def bind(monkeypatch: pytest.MonkeyPatch, parts: Mapping[str, object]) -> None:
+    """Have `bootstrap` answer these: the name of a factory -> what stands for its port."""
+    for name, part in parts.items():
+        monkeypatch.setattr(bootstrap, name, lambda part=part: part)

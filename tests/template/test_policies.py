@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,6 +34,8 @@ from tests.template.documents import Document, target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+HOLDERS = {"cluster-failover", "rolling-update", "blue-green-deployment", "restore"}
+"""The machines whose executions hold a scope's lease (lease.Purpose)."""
 KEY_ADMINISTRATION = "TheAccountAdministersTheKey"
 """AWS's default key policy. Without it IAM cannot permit the use of the key, and a key can be locked for good."""
 
@@ -902,6 +906,16 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
                 "LowPriorityRuleArn",
                 "AWS::NoValue",
             )
+
+
+def test_whoever_asks_about_the_holder_of_the_lease_may_ask_about_every_holder_there_is() -> None:
+    asking = {
+        each.owner: {name for name in HOLDERS if re.search(rf"-{name}:\*", said)}
+        for each in statements()
+        if "states:DescribeExecution" in each.actions and "-cluster-failover:" in (said := json.dumps(each.resources))
+    }
+    assert len(asking) >= 8
+    assert all(machines == HOLDERS for machines in asking.values()), asking
 
 
 def test_requests_in_flight_are_read_by_those_who_answer_them_and_no_other() -> None:

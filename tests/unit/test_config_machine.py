@@ -31,7 +31,7 @@ from tests.fakes import (
     FakeRegionTable,
     FakeScopeStore,
 )
-from tests.machine_walk import Context, Walk
+from tests.machine_walk import Context, Walk, bind
 from tests.model_fakes import FakeModelStates
 
 REPAIRS: dict[str, Any] = {"configuration": {"drift": "repair"}}
@@ -79,8 +79,7 @@ class World:
             "model_table": self.models, "messenger": self.messenger, "metrics": self.metrics,
             "region_table": self.region, "cluster_table": self.stores, "adoptions": self, "clock": self,
         }  # fmt: skip
-        for name, part in parts.items():
-            monkeypatch.setattr(bootstrap, name, lambda part=part: part)
+        bind(monkeypatch, parts)
         monkeypatch.setattr(bootstrap, "settings", lambda: type("Settings", (), {"region": SCOPE}))
 
     def now(self) -> float:

@@ -27,6 +27,7 @@ from standfast.xids import Action
 from tests import builders
 from tests.builders import ACTIVE, EXECUTION, NOW, SCOPE, STANDBY
 from tests.fakes import FakeClusterTable, FakeExecutions, FakeMessenger, FakeRegionTable
+from tests.machine_walk import bind
 
 EVENTS = Path(__file__).resolve().parents[2] / "docs" / "events"
 DAY = 86_400.0
@@ -261,8 +262,7 @@ class World:
             "cluster_table": self.table, "region_table": FakeRegionTable(builders.switch()), "clock": self,
             "executions": self.executions, "messenger": self.messenger, "maintenance": self.maintenance,
         }  # fmt: skip
-        for name, part in factories.items():
-            monkeypatch.setattr(bootstrap, name, lambda part=part: part)
+        bind(monkeypatch, factories)
         monkeypatch.setattr(bootstrap, "settings", lambda: type("Settings", (), {"region": SCOPE}))
 
     def now(self) -> float:

@@ -32,7 +32,7 @@ from tests.fakes import (
     FakeRegionTable,
     FakeScopeStore,
 )
-from tests.machine_walk import Walk
+from tests.machine_walk import Walk, bind
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:standfast-cluster-recovery:one"
 OTHER = EXECUTION.replace(":one", ":other")
@@ -194,8 +194,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
             "cluster_nodes": world, "remedies": world, "messenger": world.messenger, "executions": world.executions,
             "recoveries": world.executions, "incident_log": world.incidents, "scaling": world,
         }  # fmt: skip
-        for name, part in factories.items():
-            monkeypatch.setattr(bootstrap, name, lambda part=part: part)
+        bind(monkeypatch, factories)
         monkeypatch.setattr(bootstrap, "settings", lambda: type("Settings", (), {"region": SCOPE}))
         return world
 

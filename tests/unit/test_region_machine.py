@@ -21,7 +21,7 @@ from standfast.stores import AppliedConfig, Sight
 from tests import builders
 from tests.builders import NOW
 from tests.fakes import FakeClusterTable, FakeIncidentLog, FakeMessenger, FakeRegionTable
-from tests.machine_walk import Context, Walk
+from tests.machine_walk import Context, Walk, bind
 from tests.region_builders import EAST, WATCHER, WEST, fleet_of
 from tests.region_fakes import FakeRegionSwitch
 
@@ -59,8 +59,7 @@ class World:
         self.moment = NOW
         self.on_wait: Callable[[], None] = lambda: None
         parts = {"cluster_table": self.clusters, "region_table": self, "clock": self, "messenger": self.messenger}
-        for name, part in {**parts, "incident_log": self.log}.items():
-            monkeypatch.setattr(bootstrap, name, lambda part=part: part)
+        bind(monkeypatch, {**parts, "incident_log": self.log})
         monkeypatch.setattr(bootstrap, "prober", lambda _model: self)
         monkeypatch.setattr(bootstrap, "settings", lambda: type("Settings", (), {"region": WEST}))
         monkeypatch.setattr(bootstrap_regions, "region_states", lambda: self.store)

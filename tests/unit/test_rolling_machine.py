@@ -37,7 +37,7 @@ from tests.fakes import (
     FakeScopeStore,
     Faults,
 )
-from tests.machine_walk import Walk
+from tests.machine_walk import Walk, bind
 from tests.model_fakes import FakeModelStates, FakeModelStore
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:standfast-rolling-update:roll-1"
@@ -117,8 +117,7 @@ class World:
             "recovery_table": self,
             "clock": self,
         }
-        for name, part in parts.items():
-            monkeypatch.setattr(bootstrap, name, lambda part=part: part)
+        bind(monkeypatch, parts)
         monkeypatch.setattr(bootstrap, "prober", lambda _model: self)
         monkeypatch.setattr(bootstrap, "model_store", lambda _region: self.store)
         settings = {"region": SCOPE, "model_bucket": lambda _self, region: f"chat-models-123456789012-{region}"}

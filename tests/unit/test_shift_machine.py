@@ -24,7 +24,7 @@ from standfast.stores import View
 from tests import builders
 from tests.builders import ACTIVE, NOW, SCOPE, STANDBY
 from tests.fakes import FakeClusterTable, FakeLoadBalancer, FakeRegionTable, FakeScopeStore
-from tests.machine_walk import Walk
+from tests.machine_walk import Walk, bind
 from traffic_shift import judge_stage
 
 PARENT = builders.EXECUTION
@@ -96,8 +96,7 @@ class World:
             "load_balancer": self.balancer,
             "clock": self,
         }
-        for name, part in parts.items():
-            monkeypatch.setattr(bootstrap, name, lambda part=part: part)
+        bind(monkeypatch, parts)
         monkeypatch.setattr(bootstrap, "prober", lambda _model: self)
         monkeypatch.setattr(bootstrap, "settings", lambda: type("Settings", (), {"region": SCOPE}))
         monkeypatch.setattr(judge_stage, "judge_table", lambda: self)
