@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sandbox.aws.cloud import LIBRARIES, Cloud
 from sandbox.aws.latency import Latencies
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from standfast.brake import Switch
     from standfast.stores import Sight
+
+
+CALM_SECONDS: Final = 8.0
+"""A deployment holds the interpreter in which AWS answers for some seconds: calls that waited are answered first."""
 
 
 class Sandbox:
@@ -117,6 +122,7 @@ class Sandbox:
         self._say("deploying infrastructure/global-routing.yaml; the health checkers begin")
         name = GlobalName(self.cloud, list(self.regions.values()), self.watcher, self.hosted_zone_id, parameters)
         self.name = name
+        time.sleep(CALM_SECONDS)
         self.apply_config()
         self.stacks[0].wait_for("Route 53 to find that every Region serves", name.all_serve, 90.0)
         for region in self.regions.values():
