@@ -50,14 +50,19 @@ from sandbox.scenarios import (
     region_failover,
     region_gray,
     region_lost_restore,
+    region_partition,
+    region_return,
     region_unreachable,
     replica_corrupt,
     replicate_model,
     restart_fragile,
+    restore_crash,
     resume_requests,
     rolling_update,
+    rollout_crash,
     split_brain,
     standby_also_down,
+    switchover,
     watcher_dies,
 )
 
@@ -97,6 +102,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         replica_corrupt,
         region_failover,
         region_gray,
+        region_partition,
+        region_return,
+        switchover,
         region_lost_restore,
         region_unreachable,
         resume_requests,
@@ -104,7 +112,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         backup_restore,
         point_in_time,
         poisoned_backup,
+        restore_crash,
         bad_release_wont_start,
+        rollout_crash,
     )
 }
 TOUR: Final = "tour"
