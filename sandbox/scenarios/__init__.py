@@ -63,6 +63,7 @@ from sandbox.scenarios import (
     split_brain,
     standby_also_down,
     switchover,
+    two_regions_no_witness,
     watcher_dies,
 )
 
@@ -105,6 +106,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         region_partition,
         region_return,
         switchover,
+        two_regions_no_witness,
         region_lost_restore,
         region_unreachable,
         resume_requests,
