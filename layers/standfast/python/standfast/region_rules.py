@@ -44,6 +44,11 @@ class RegionRules(BaseModel):
     stages: MoveStages = Field(default=[10, 50, 100], description="of a planned move, shares of the users in per cent")
     bake_seconds: BakeSeconds = Field(default=120, description="under judgement after each stage")
 
+    @property
+    def least_failing_seconds(self) -> float:
+        """Nobody is evacuated that fails for less, whatever else is so."""
+        return min(self.failing_seconds, self.heartbeat_seconds)
+
     @model_validator(mode="after")
     def _mending_is_longer(self) -> RegionRules:
         if self.mending_seconds < self.failing_seconds:

@@ -166,16 +166,20 @@ class RegionWatch:
     def _sit_down(self) -> None:
         """What the tables take must not hold up the looking: each kind of work goes on beside it, one at a time."""
         now = self._clock.now()
-        own = self._judged.get(self._vantage)
-        suspect = own is not None and own.verdict is not Verdict.HEALTHY
-        self._begin("keep", lambda: self._desk.keep(now, often=suspect))
-        for region, judged in self._judged.items():
-            if judged.verdict is Verdict.UNHEALTHY:
-                self._begin(f"judge {region}", lambda region=region: self._desk.judge(region, now))  # type: ignore[misc]
+        failing = [region for region in self._judged if self._fails_for_long(region, now)]
+        self._begin("keep", lambda: self._desk.keep(now, often=self._vantage in failing))
+        for region in failing:
+            self._begin(f"judge {region}", lambda region=region: self._desk.judge(region, now))  # type: ignore[misc]
         blind = any(judged.reason == BLIND for judged in self._judged.values())
         self._blind_since = (self._blind_since or now) if blind else None
         if self._blind_since is not None and now - self._blind_since >= BLIND_SECONDS:
             self._begin("blind", lambda: self._desk.tell_blind(BLIND, now))
+
+    def _fails_for_long(self, region: str, now: float) -> bool:
+        """Before that nobody can be evacuated, and a cluster failover has the tables to itself."""
+        judged = self._judged[region]
+        long_enough = now - self._since.get(region, 0.0) >= self._config.region_moves.least_failing_seconds
+        return judged.verdict is Verdict.UNHEALTHY and long_enough
 
     def _begin(self, name: str, work: Callable[[], object]) -> None:
         known = self._at_desk.get(name)
