@@ -61,7 +61,6 @@ class GlobalName:
         self.checks = {first.name: self.outputs["FirstServes"], second.name: self.outputs["SecondServes"]}
         """Region -> the health check that says whether it serves."""
         self._doors = self._front_doors(regions)
-        cloud.environments.warm(f"{FLEET}-answer-condemned")  # asked for weeks before anything happens
         cloud.names.start()
 
     def serves(self, region: str) -> bool:

@@ -101,6 +101,8 @@ class Sandbox:
         self.cloud.ticker.start()
         self._each(SandboxRegion.wait_until_ready)
         self._say("warming up: the first preflight in every Region")
+        if self.watcher:  # Route 53 asks it all the time, and the watches do as soon as a Region looks bad
+            self.cloud.environments.warm(f"{FLEET}-answer-condemned")
         self._each(SandboxRegion.warm_up)
         self.cloud.monitoring.start()  # now: the watch was silent before it began, and an alarm would say so
         # Half a million objects live until the end. To look through them takes the garbage collector half a second, in
