@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LIMIT_SECONDS = 60.0
 """A fault that is not over by then is not over."""
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
