@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sandbox.fleet.load import Plan
-from sandbox.plan import CLIENTS, FLEET, REQUESTS_PER_SECOND, ROOT
+from sandbox.plan import CLIENTS, REQUESTS_PER_SECOND, ROOT
 from sandbox.region import ENTRY_PORT
 
 if TYPE_CHECKING:
