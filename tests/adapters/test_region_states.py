@@ -164,7 +164,7 @@ def test_what_is_condemned_is_kept_fresh_until_it_lapsed(states: RegionStates) -
 
 
 def test_a_heartbeat_comes_back(states: RegionStates) -> None:
-    beat = Heartbeat(EAST, NOW, True, "2 of 2 replicas pass", "", 12, 40, "https://verdict.test")
+    beat = Heartbeat(EAST, NOW, True, "2 of 2 replicas pass", "", 12, 40, "https://verdict.test", "use1-a is busy")
     states.write_heartbeat(beat)
     states.write_heartbeat(replace(beat, region=WEST, requests=None, room=None, mending="a failover runs"))
     assert sorted(states.heartbeats(), key=lambda each: each.region) == [

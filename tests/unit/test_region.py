@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from standfast.fleet import FleetConfig
 from standfast.health import Verdict
-from standfast.region import RegionAction, RegionDecision, decide
+from standfast.region import RegionAction, RegionDecision, decide, why_no_more
 from standfast.region_ports import Condemnation, Heartbeat, RegionLease, RegionPurpose, RegionRecord
 from standfast.region_views import RegionEvidence, opinions_of, peers_of
 from standfast.stores import Sight
@@ -99,6 +99,17 @@ def test_it_gives_itself_up_only_to_a_peer_with_room() -> None:
         "It gives itself up only to a peer with room: us-west-2 had room for 4 more requests at once, us-east-1 had 10"
     )
     assert judged(evidence({EAST: FAILED, WEST: FAILED}, beat(WEST, room=None))).action is RegionAction.EVACUATE
+
+
+def test_a_region_that_is_only_saturated_is_not_left_however_long_its_users_wait() -> None:
+    busy = "4 of 4 replicas of use1-a work without a pause and answer too late"
+    looks = {name: sight(name, EAST, FAILED, failing=300) for name in (EAST, WEST, WATCHER)}
+    found = judged(evidence(looks, beat(EAST, saturated=busy)))
+    assert found.action is RegionAction.WAIT
+    assert found.reason.startswith(f"us-east-1 is saturated, not dead: {busy}. What is too much is shed")
+    assert why_no_more(EAST, evidence(looks, beat(EAST, saturated=busy)), FLEET, NOW).endswith(busy)
+    silent = evidence(looks, beat(EAST, saturated=busy, age=13))
+    assert judged(silent).action is RegionAction.EVACUATE  # what it said before it fell silent says nothing
 
 
 def test_from_a_dead_region_everything_moves_whatever_room_there_is() -> None:

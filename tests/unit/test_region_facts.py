@@ -34,6 +34,15 @@ def test_it_serves_while_what_has_traffic_serves() -> None:
     assert said(known(Verdict.DEGRADED, DEAD)).serving
 
 
+def test_it_says_that_it_is_saturated_when_half_of_what_has_traffic_is() -> None:
+    def busy(count: int, cluster_id: str = ACTIVE, age: float = 0.0) -> str:
+        found = replace(assessment(cluster_id, Verdict.DEGRADED, assessed_at=NOW - age), saturated=count, expected=4)
+        return said(builders.view(assessments={cluster_id: found})).saturated
+
+    assert busy(2) == "2 of 4 replicas of use1-a work without a pause and answer too late"
+    assert (busy(1), busy(0), busy(4, STANDBY), busy(4, age=11)) == ("", "", "", "")
+
+
 def test_nobodys_word_is_no_proof() -> None:
     beat = said(builders.view())
     assert (beat.serving, beat.says) == (False, "nobody has judged use1-a of late")

@@ -1,8 +1,8 @@
 """Whether a Region must not serve any more: what the vantage points say, weighed. Pure.
 
-A Region that lives may give itself up: its own view and another one, and room at a peer. Condemning a peer takes two
-views other than its own and an expired heartbeat. Everything else that looks bad is a page. Nothing moves where nothing
-is proven to go to. All times are seconds since the epoch.
+A Region that lives may give itself up: its own view and another one, and room at a peer; one that is only saturated
+does not. Condemning a peer takes two views other than its own and an expired heartbeat. Everything else that looks bad
+is a page. Nothing moves where nothing is proven to go to. All times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def decide(region: str, evidence: RegionEvidence, config: FleetConfig, now: floa
 
 def why_no_more(region: str, evidence: RegionEvidence, config: FleetConfig, now: float) -> str:
     """Why an evacuation that was decided a moment ago is not due any more; empty where it is."""
-    opinions = opinions_of(region, evidence, config, now)
+    opinions, beat = opinions_of(region, evidence, config, now), evidence.heartbeats.get(region)
+    if beat is not None and beat.saturated and lives(beat, config.region_moves, now):
+        return f"{region} is saturated, not dead: {beat.saturated}"
     if len(opinions.failed) >= VOICES:
         return ""
     return f"{region} is not seen to fail by {VOICES} vantage points any more: {opinions}"
@@ -107,6 +109,10 @@ def _verdict(opinions: Opinions, beat: Heartbeat | None, config: FleetConfig, no
 def _alive(opinions: Opinions, beat: Heartbeat, rules: RegionRules, since: float, now: float) -> RegionDecision:
     """It lives, so nobody condemns it over its head; it may give itself up."""
     region, others = opinions.region, opinions.others_failed
+    if beat.saturated:
+        busy = f"{region} is saturated, not dead: {beat.saturated}"
+        reason = f"{busy}. What is too much is shed; nobody leaves a Region for it: {opinions}"
+        return RegionDecision(RegionAction.WAIT, region, reason, since=since)
     voices = (region, *others)
     if opinions.own_failed and others:
         failing = now - opinions.since(voices)

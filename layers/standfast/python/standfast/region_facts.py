@@ -24,7 +24,8 @@ def heartbeat(region: str, view: View | None, config: FleetConfig, verdict_url: 
         return Heartbeat(region, now, says=f"{region} has no clusters and only watches", verdict_url=verdict_url)
     serving, says = _serving(view, config, now)
     requests, room = _room(view, config, region, now)
-    return Heartbeat(region, now, serving, says, _mending(view, config, now), requests, room, verdict_url)
+    mending, saturated = _mending(view, config, now), _saturated(view, config, now)
+    return Heartbeat(region, now, serving, says, mending, requests, room, verdict_url, saturated)
 
 
 def _serving(view: View, config: FleetConfig, now: float) -> tuple[bool, str]:
@@ -40,6 +41,19 @@ def _serving(view: View, config: FleetConfig, now: float) -> tuple[bool, str]:
         serves = serves or found.verdict in _SERVES
         said.append(f"{name} is {found.verdict}: {found.reason}")
     return serves, "; ".join(said) or "no cluster has traffic"
+
+
+def _saturated(view: View, config: FleetConfig, now: float) -> str:
+    """What has traffic and is saturated in half of its replicas or more, in words; empty where nothing is."""
+    said = [
+        f"{found.saturated} of {found.expected} replicas of {name} work without a pause and answer too late"
+        for name, found in sorted(view.assessments.items())
+        if view.scope.desired.weights.get(name)
+        and now - found.assessed_at <= config.detection.fresh_seconds
+        and found.saturated
+        and 2 * found.saturated >= found.expected
+    ]
+    return "; ".join(said)
 
 
 def _mending(view: View, config: FleetConfig, now: float) -> str:

@@ -160,7 +160,8 @@ class Heartbeat:
     `serving`: its own watch holds that its entry serves; `says` is that in a sentence. `mending` says what is under way
     there that may end an outage by itself (a cluster failover that runs, or is about to), empty where nothing is.
     `requests` are at work in it, `room` more it could carry at once; None where that is not measured. `verdict_url` is
-    where its condemnation endpoint answers, empty where it has none. A Region that only watches serves nothing.
+    where its condemnation endpoint answers, empty where it has none. `saturated` says that what has traffic works
+    without a pause and answers too late, empty where it does not. A Region that only watches serves nothing.
     """
 
     region: str
@@ -171,6 +172,7 @@ class Heartbeat:
     requests: int | None = None
     room: int | None = None
     verdict_url: str = ""
+    saturated: str = ""
 
 
 class HeartbeatStore(Protocol):

@@ -188,6 +188,7 @@ def heartbeat_from_item(item: Mapping[str, Any]) -> Heartbeat:
             requests=None if item["requests"] is None else int(item["requests"]),
             room=None if item["room"] is None else int(item["room"]),
             verdict_url=str(item["verdict_url"]),
+            saturated=str(item.get("saturated", "")),  # not in items of earlier versions
         )
 
 
