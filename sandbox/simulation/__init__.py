@@ -9,7 +9,8 @@
 | `sight` | what the watch would see, asked and judged as the deployed watch does |
 | `control`, `execution`, `mending` | Standfast in a Region: the deployed decisions, delays as the sandbox measured |
 | `peers` | what a team would use instead, as documented |
-| `front` | Route 53 between the Regions, the same for every policy |
+| `region_moves` | Standfast over the Regions: who is evacuated, by the deployed decision |
+| `front` | Route 53 between the Regions: its own checks, and what Standfast condemns |
 | `referee`, `books` | what was right, late, missed, false; which minutes were lost to what |
 | `year`, `study`, `words` | one fleet-year; many of them on all cores; the report |
 

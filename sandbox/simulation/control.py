@@ -4,7 +4,7 @@
 `recovery.decide`: what is called here is what the functions call. What AWS does in between is a delay.
 
 Left out: the second way in (alarms look for themselves), for it starts the same execution by the same rules; shedding,
-for it moves nothing; planned events; a Region's move, which is not deployed yet.
+for it moves nothing; planned events. The Regions' own moves are `region_moves`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Route 53 between the Regions, as documented: the same for every policy, for Standfast moves no Region yet.
+"""Route 53 between the Regions, as documented. Its checks of the front doors are the same for every policy.
 
 A health check asks the load balancer's /health each 10 s; three failures in a row make a Region unhealthy, and its
 users are answered with the next healthy one. They notice when what they remember expires, in the mean after half the
-TTL. With no Region healthy Route 53 answers as if all were.
+TTL. With no Region healthy Route 53 answers as if all were. A Region that Standfast condemns is left in the same way.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class FrontDoor:
         self.found: Counter[str] = Counter()
         self._world = world
         self._healthy = dict.fromkeys(world.regions, True)
+        self._condemned: set[str] = set()
         self._pending: dict[str, Event] = {}
         self._looks = 0
         for region in world.regions.values():
@@ -48,15 +49,40 @@ class FrontDoor:
             seen + rates["route53_ttl_seconds"] / 2, lambda: self._turn(region, healthy=sees)
         )
 
+    def condemn(self, region: Region) -> None:
+        """Standfast says that it must not serve: Route 53 asks the endpoints, and clients forget the old answer."""
+        rates = self._world.rates
+        self._condemned.add(region.name)
+        wait = rates["condemned_seconds"] + rates["route53_ttl_seconds"] / 2
+        self._world.agenda.after(wait, lambda: self._leave(region))
+
+    def lift(self, region: Region) -> None:
+        """It may serve again."""
+        self._condemned.discard(region.name)
+        self._send()
+
+    def _leave(self, region: Region) -> None:
+        if region.name in self._condemned:
+            self._count(region)
+            self._send()
+
     def _turn(self, region: Region, *, healthy: bool) -> None:
         self._healthy[region.name] = healthy
         self._pending.pop(region.name, None)
-        if not healthy and not region.lost and region.shares(1)[1] >= 1:
+        if not healthy:
+            self._count(region)
+        self._send()
+
+    def _count(self, region: Region) -> None:
+        if not region.lost and region.shares(1)[1] >= 1:
             self.found[FALSE_MOVE] += 1
+
+    def _send(self) -> None:
         names = list(self._world.regions)
+        open_for = {name: self._healthy[name] and name not in self._condemned for name in names}
         for place, home in enumerate(names):
             order = names[place:] + names[:place]
-            to = next((name for name in order if self._healthy[name]), home)
+            to = next((name for name in order if open_for[name]), home)
             if self._world.users[home] != to:
                 self._world.send_users(home, to)
 

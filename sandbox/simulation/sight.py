@@ -136,9 +136,13 @@ class Vantage:
         return Seen(_BY_ENTRY[mode])
 
     def _crowded(self) -> Seen:
+        return Seen(Outcome.TIMED_OUT, True if self.says_saturated() else None)
+
+    def says_saturated(self) -> str:
+        """What the Region says of a crowd whose engines tell that they work; empty where there is none."""
         share = self.world.rates["stall_silent_share"]
         silent = any(stall.lots[1] < share for stall in self.region.stalls)
-        return Seen(Outcome.TIMED_OUT, None if silent else True)
+        return "a crowd" if self.region.stalls and not silent else ""
 
 
 class Sight:

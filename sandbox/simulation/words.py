@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.simulation.front import FALSE_MOVE
 from sandbox.simulation.peers import PEERS
 from sandbox.simulation.referee import FALSE, LATE, LATE_SECONDS, MISSED, RIGHT, USELESS
+from sandbox.simulation.region_moves import CALLED, EVACUATED, RETURNED
 from sandbox.simulation.script import YEAR
 from sandbox.simulation.settings import DEFAULT
 from sandbox.simulation.year import STANDFAST
@@ -24,8 +25,8 @@ _MINUTES: Final = YEAR / 60
 _TITLES: Final = {STANDFAST: "Standfast"} | PEERS
 LEFT_OUT: Final = (
     "the loss of quality that answers, the load of a day (it is constant), streams under way, shedding, planned events",
-    "Standfast's move of a Region and its rollouts: not deployed yet; Route 53's own checks stand between the Regions,",
-    "    and a bad release that no stage stops hits all at once",
+    "rollouts: whether a stage stops a bad release is a share, and one that none stops hits all at once",
+    "a watcher's own failures: the Region that only watches is always there",
     "the alarms as a second way in: without the watch nothing is started until the next run of it begins",
 )
 
@@ -84,7 +85,7 @@ def report(tallies: Mapping[str, Tally], rows: Sequence[Rate], wall_seconds: flo
         "",
         f"right: at most {LATE_SECONDS:g} s after another cluster could help; late: after that, or when it was over;",
         "missed: it could have helped for longer and nothing moved; false: from a cluster that served; useless: to one",
-        f"that did not. A Region that served was left by Route 53 {ours.counted(FALSE_MOVE):.2f} times a year.",
+        f"that did not. A Region that served was left {ours.counted(FALSE_MOVE):.2f} times a year.",
         "",
         "Left out",
         *(f"- {each}" if not each.startswith(" ") else each for each in LEFT_OUT),
@@ -124,6 +125,7 @@ def _failovers(ours: Tally) -> list[str]:
     seconds = sorted(each for _, found in ours.outcomes.values() for each in found.move_seconds)
     names = ("failovers begun", "failovers given up", "recoveries", "recoveries given up", "pages")
     lines = ["Standfast: a fleet-year", "  " + ", ".join(f"{name} {ours.counted(name):.1f}" for name in names)]
+    lines.append("  " + ", ".join(f"{name} {ours.counted(name):.2f}" for name in (EVACUATED, RETURNED, CALLED)))
     if seconds:
         worst = seconds[int(0.99 * (len(seconds) - 1))]
         lines.append(

@@ -11,6 +11,7 @@ from sandbox.simulation.agenda import Agenda
 from sandbox.simulation.control import Control
 from sandbox.simulation.front import FrontDoor
 from sandbox.simulation.peers import Peer
+from sandbox.simulation.region_moves import RegionMoves
 from sandbox.simulation.script import BEGINNING, YEAR
 from sandbox.simulation.world import World
 from standfast.watch import PASS_SECONDS
@@ -65,9 +66,12 @@ def live(
     door = FrontDoor(world)
     regions = list(world.regions.values())
     standfast: list[Control] = []
+    moves_of_regions: RegionMoves | None = None
     peers: list[Peer] = []
     if setting.policy == STANDFAST:
         standfast = [Control(world, region, setting.config, setting.pass_seconds) for region in regions]
+        controls = {control.region.name: control for control in standfast}
+        moves_of_regions = RegionMoves(world, controls, setting.config, door)
     else:
         peers = [Peer(world, region, setting.policy) for region in regions]
     for fault in faults:
@@ -75,6 +79,8 @@ def live(
     agenda.run(BEGINNING + seconds)
     world.books.advance(agenda.now)
     counts: Counter[str] = Counter(door.found)
+    if moves_of_regions is not None:
+        counts.update(moves_of_regions.found)
     for control in standfast:
         counts["failovers begun"] += control.executions
         counts["failovers given up"] += control.gave_up

@@ -12,6 +12,7 @@ from sandbox.simulation.agenda import Agenda
 from sandbox.simulation.control import Control
 from sandbox.simulation.front import FrontDoor
 from sandbox.simulation.referee import FALSE, MISSED, RIGHT
+from sandbox.simulation.region_moves import CALLED, EVACUATED, RETURNED, RegionMoves
 from sandbox.simulation.script import BEGINNING, Fault, Kind, Reach
 from sandbox.simulation.study import study
 from sandbox.simulation.world import World
@@ -181,3 +182,63 @@ def test_every_setting_is_a_fleet_that_may_be_deployed() -> None:
     sizes = {name: shape.regions(each.config)[0].clusters[1].replicas for name, each in found.items()}
     assert sizes["standbys of 4 replicas"] == 4
     assert len({repr((each.config, each.rates, each.pass_seconds)) for each in found.values()}) == len(found)
+
+
+class Fleet(Stage):
+    """With the watch of the Regions by each other."""
+
+    def __init__(self, **values: float) -> None:
+        super().__init__(**values)
+        self.moves = RegionMoves(self.world, self.controls, CONFIG, self.door)
+
+    @property
+    def users(self) -> dict[str, str]:
+        return self.world.users
+
+
+def test_a_lost_region_is_left_before_its_front_door_is_seen_shut_and_a_person_brings_its_users_back() -> None:
+    fleet = Fleet()
+    fleet.strike(100, Kind.REGION, Reach.REGION, lasts=HOUR)
+    wait = RATES["evacuate_seconds"] + RATES["condemned_seconds"] + RATES["route53_ttl_seconds"] / 2
+    left = CONFIG.region_moves.heartbeat_seconds + PASS_SECONDS + wait
+    fleet.run(100 + left - 1)
+    assert fleet.users == {EAST: EAST, WEST: WEST}
+    fleet.run(100 + left + 1)
+    assert fleet.users == {EAST: WEST, WEST: WEST}
+    fleet.run(100 + HOUR + RATES["return_hours"] * HOUR - 1)
+    assert fleet.users[EAST] == WEST
+    fleet.run(102 + HOUR + RATES["return_hours"] * HOUR)
+    assert fleet.users == {EAST: EAST, WEST: WEST}
+    assert fleet.moves.found == {EVACUATED: 1, RETURNED: 1}
+
+
+def test_a_region_whose_engines_all_hang_and_say_that_they_are_well_gives_itself_up() -> None:
+    """No front door sees that."""
+    fleet = Fleet()
+    fleet.strike(100, Kind.HANG, Reach.REGION, lots=(0.9, 0.9, 0.9))
+    fleet.run(100 + 90)
+    assert fleet.users[EAST] == WEST
+    assert fleet.door.found == {}
+
+
+def test_a_crowd_moves_no_region_while_engines_say_that_they_work() -> None:
+    fleet = Fleet()
+    fleet.strike(100, Kind.STALL, Reach.REGION, lasts=300, lots=(0.9, 0.9, 0.9))
+    fleet.run(500)
+    assert (fleet.users, fleet.moves.found) == ({EAST: EAST, WEST: WEST}, {})
+
+
+def test_a_region_is_not_left_for_one_that_fails_too_and_a_person_is_called() -> None:
+    fleet = Fleet()
+    fleet.strike(100, Kind.OUTSIDE, Reach.REGION, region=WEST, lasts=HOUR)
+    fleet.strike(100, Kind.OUTSIDE, Reach.REGION, lasts=HOUR)
+    fleet.run(1000)
+    assert fleet.users == {EAST: EAST, WEST: WEST}
+    assert fleet.moves.found == {CALLED: 2}
+
+
+def test_what_standfast_runs_on_going_away_moves_nobody() -> None:
+    fleet = Fleet()
+    fleet.strike(100, Kind.PLATFORM, Reach.REGION, lasts=HOUR)
+    fleet.run(2 * HOUR)
+    assert (fleet.users, fleet.moves.found) == ({EAST: EAST, WEST: WEST}, {})
