@@ -20,6 +20,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         "version": plan.version,
         "source_region": plan.source_region,
         "trigger": plan.trigger,
+        **({"canary": True} if plan.canary else {}),  # a stack of an earlier release knows no such field
     }
     arn = bootstrap.pulls().start(step.region, plan.execution_name, payload)
     before = replicating.present_bytes(manifest, target.list_folder(manifest.prefix))

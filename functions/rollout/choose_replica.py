@@ -9,7 +9,7 @@ from standfast.bootstrap_rollouts import replica_targets
 from standfast.brake import check_not_frozen, check_still_runs
 from standfast.errors import NoHeadroomError
 from standfast.fleet import parse_input
-from standfast.model_versions import ReplicaPhase
+from standfast.model_versions import CanaryLoad, ReplicaPhase
 from standfast.rollout import NextAction, Standing
 from standfast.rollout_keeping import note, ours, update_of
 from standfast.rollout_steps import NextAnswer, NextStep
@@ -29,6 +29,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     view = table.view()
     update = update_of(ours(view.scope, step))
+    if (over := rollout.canary_over(update)) != update:
+        update = update_of(note(step, rollout.canary_over, over.reverting, table, now))
     if not step.break_glass:
         brake = bootstrap.region_table().glance_at_brake()
         check_still_runs(brake, step.scope_id, step.cluster_id)
@@ -67,5 +69,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         at=now,
         waits_since=(since or now) if found.action is NextAction.WAIT else None,
         reverting=bool(update.reverting),
+        canary_served=update.canary is CanaryLoad.SERVED,
     )
     return answer.model_dump(mode="json")

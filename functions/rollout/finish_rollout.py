@@ -11,27 +11,36 @@ from standfast.fleet import parse_input
 from standfast.model_states import ModelState
 from standfast.model_versions import ReplicaPhase
 from standfast.rollout_keeping import ours, write
-from standfast.rollout_steps import RollingPlan
+from standfast.rollout_steps import NextStep
 
 if TYPE_CHECKING:
-    from standfast.announcements import Announcement
     from standfast.fleet import Model
     from standfast.model_versions import ModelUpdate
+    from standfast.rollout_steps import RollingPlan
     from standfast.stores import ScopeRecord
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer whether the new version is live, and what was told. Raises FencedError. May be repeated."""
-    step = parse_input(RollingPlan, event, "the FinishRollout task")
+    """Answer whether the new version is live, or has served as a canary, and what was told. Raises FencedError.
+
+    May be repeated.
+    """
+    step = parse_input(NextStep, event, "the FinishRollout task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     view = table.view()
     update = _finished(step, view.scope, view.applied.config.model, now)
     stands = table.read(step.scope_id)
     live = model_versions.live(view.applied.config.model, stands.desired.models.get(step.cluster_id))
-    succeeded = live == step.to
-    if succeeded:
+    if is_live := live == step.to:
         _call_live(step, now)
-    announcement = _announcement(step, update, now, succeeded=succeeded)
+    left = update.in_phase(ReplicaPhase.LEFT) if update else []
+    has_served = step.next is not None and step.next.canary_served and not left
+    if is_live:
+        announcement = rollout_announcements.completed(step, now)
+    elif has_served:
+        announcement = rollout_announcements.canary_served(step, now)
+    else:
+        announcement = rollout_announcements.put_back(step, update.reverting if update else step.reason, left)
     bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,
@@ -41,7 +50,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     )
     with suppress(FencedError):
         table.release(step.scope_id, token=step.token, attempts=stands.attempts, not_before=stands.not_before)
-    return {"succeeded": succeeded, "text": announcement.text}
+    return {"succeeded": is_live or has_served, "text": announcement.text}
 
 
 def _finished(step: RollingPlan, record: ScopeRecord, model: Model, now: float) -> ModelUpdate | None:
@@ -53,13 +62,6 @@ def _finished(step: RollingPlan, record: ScopeRecord, model: Model, now: float) 
     after = model_versions.finished(model, served)
     write(step, record, after, f"the update {step.rollout_id} is over", bootstrap.cluster_table(), now)
     return served.update
-
-
-def _announcement(step: RollingPlan, update: ModelUpdate | None, now: float, *, succeeded: bool) -> Announcement:
-    if succeeded:
-        return rollout_announcements.completed(step, now)
-    why = update.reverting if update else step.reason
-    return rollout_announcements.put_back(step, why, update.in_phase(ReplicaPhase.LEFT) if update else ())
 
 
 def _call_live(step: RollingPlan, now: float) -> None:

@@ -33,7 +33,7 @@ from standfast.golden import Golden
 from standfast.golden_store import GoldenAnswers
 from standfast.health import Verdict
 from standfast.lease import Lease, Purpose
-from standfast.model_versions import ModelUpdate, ModelVersion, ReplicaPhase, ServedModel
+from standfast.model_versions import CanaryLoad, ModelUpdate, ModelVersion, ReplicaPhase, ServedModel
 from standfast.stores import HealthChange, Told
 from standfast.traffic import Move
 from standfast.xids import Action
@@ -510,7 +510,7 @@ def test_what_clusters_serve_is_read_back_with_the_update_that_is_under_way(tabl
     table.create(first)
     assert table.read(SCOPE) == first
     table.grant(SCOPE, seen=first.lease, lease=GRANTED)
-    update = ModelUpdate("roll-1", ModelVersion("tiny", "v8"), NOW).with_replica(
+    update = ModelUpdate("roll-1", ModelVersion("tiny", "v8"), NOW, canary=CanaryLoad.ASKED).with_replica(
         "i-1:8000", ReplicaPhase.OUT, "http://10.0.0.1:8000"
     )
     served = ServedModel(ModelVersion("tiny"), ModelVersion("tiny"), update.reverted("worse"))

@@ -114,6 +114,7 @@ RAISED_BY = {
     "NoPeerProvenError": {"CheckPeerCapacity", "Condemn"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {
+        "LoadCanary",
         "VerifyServing",
         "UpdateReplica",
         "VerifyReplica",

@@ -14,7 +14,8 @@ from standfast.errors import UnavailableError
 from standfast.model_ports import Pull
 from standfast.model_states import ModelState
 from standfast.settings import Settings
-from tests.builders import NOW, fleet
+from standfast.stores import View
+from tests.builders import NOW, STANDBY, document, fleet, view
 from tests.fakes import FakeMessenger, FakeMetrics
 from tests.machine_walk import Walk
 from tests.model_fakes import FakeGoldenStore, FakeModelStates, FakeModelStore
@@ -40,6 +41,8 @@ class World:
         self.broken: Mapping[str, Callable[[dict[str, Any]], Any]] = {}
         self.unreachable: set[str] = set()
         self.replications: list[Mapping[str, object]] = []
+        self.canaries: list[tuple[str, Mapping[str, object]]] = []
+        self.canary = [Pull("RUNNING", {}, "", ""), Pull("SUCCEEDED", {}, "", "")]
         self.at = NOW
 
     def settings(self, region: str) -> Settings:
@@ -71,7 +74,13 @@ class World:
         self.replications.append(payload)
         return f"arn:aws:states:{region}:1:execution:replicate:{name}"
 
+    def start_canary(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        self.canaries.append((name, payload))
+        return f"arn:aws:states:{region}:1:execution:rolling:{name}"
+
     def look(self, execution_arn: str) -> Pull:
+        if ":rolling:" in execution_arn:
+            return self.canary.pop(0)
         return self.ended[execution_arn.split(":")[3]]
 
     # What else handlers ask for
@@ -84,7 +93,11 @@ class World:
         self.metrics.put(metrics, now, model=model)
 
     def read_config(self) -> Any:
-        return type("Applied", (), {"config": fleet()})()
+        return self.view().applied
+
+    def view(self) -> View:
+        model = {**document()["model"], "name": "tiny", "version": "v0"}
+        return view(config=fleet(model=model))
 
     def read_golden(self, model: str, version: str | None) -> Any:
         return self.golden.read_golden(model, version)
@@ -197,6 +210,7 @@ def test_a_replication_that_could_not_be_started_leaves_the_model_registered(wor
         ("WatchS3", "ReplicationFailed", "pull_model FAILED with PullDidNotSucceed: UnavailableError was raised"),
         ("CopyObjects", "ReplicationFailed", "pull_model FAILED with ModelNotWhole: tiny v1 is not whole in us-west-2"),
         ("VerifyModel", "ReplicationFailed", "pull_model FAILED with PullDidNotSucceed: UnavailableError was raised"),
+        ("LoadCanary", "ReplicationFailed", "pull_model FAILED with CanaryDidNotServe: UnavailableError was raised"),
     ],
 )
 def test_whichever_task_fails_the_execution_fails_and_no_region_is_called_verified(
@@ -205,14 +219,14 @@ def test_whichever_task_fails_the_execution_fails_and_no_region_is_called_verifi
     registered(world).broken = {task: broken("UnavailableError")}
     if task == "WatchS3":
         by_rule(world)
-    walk = world.walk("replicate_model", {**MODEL, "regions": [WEST]})
+    walk = world.walk("replicate_model", {**MODEL, "regions": [WEST], "canary": task == "LoadCanary"})
     assert walk.error == ends_with
     if region_says is None:
         assert "UnavailableError was raised" in walk.cause
     else:
         assert f"- us-west-2: failed: {region_says}" in walk.cause
         assert len(world.messenger.notices) == 1
-    if task not in ("CheckPull", "ConcludeReplication"):  # these two come when the Region has it
+    if task not in ("CheckPull", "ConcludeReplication", "LoadCanary"):  # these come when the Region has it
         assert state(world, WEST) is not ModelState.VERIFIED
 
 
@@ -309,3 +323,24 @@ def test_an_input_with_a_typing_error_is_refused_by_field(world: World) -> None:
     assert walk.error == "ModelRefused"
     assert "prefx" in walk.cause
     assert "InvalidInputError" in json.loads(walk.cause)["Error"]
+
+
+def test_a_region_with_a_standby_loads_the_model_once_and_says_so_and_one_without_says_that(world: World) -> None:
+    walk = registered(world).walk("replicate_model", {**MODEL, "regions": [EAST, WEST], "canary": True})
+    assert not walk.error, walk.cause
+    ((name, payload),) = world.canaries
+    assert name == "run-1-canary"
+    assert (payload["cluster_id"], payload["version"], payload["canary"]) == (STANDBY, "v1", True)
+    east, west = world.output["replication"]["regions"]
+    assert east["canary"] == "one replica loaded it, answered as it should, and is put back"
+    assert west["canary"] == "no canary load: us-west-2 has no clusters"
+
+
+def test_a_canary_that_did_not_serve_fails_its_region_by_name_though_the_model_is_verified_there(world: World) -> None:
+    registered(world).canary = [Pull("FAILED", {}, "RolloutPutBack", "the engine ended at each start")]
+    walk = world.walk("replicate_model", {**MODEL, "regions": [EAST, WEST], "canary": True})
+    assert walk.error == "ReplicationFailed"
+    assert "- us-east-1: failed: pull_model FAILED with CanaryDidNotServe: verified, but its canary load" in walk.cause
+    assert "the engine ended at each start" in walk.cause
+    assert "- us-west-2: verified" in walk.cause
+    assert state(world, EAST) is ModelState.VERIFIED

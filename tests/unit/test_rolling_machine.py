@@ -14,7 +14,7 @@ from standfast import bootstrap
 from standfast.capacity import Load, Reading
 from standfast.engine import EngineDescription, EngineState
 from standfast.errors import AccessDeniedError, UnavailableError
-from standfast.fleet import Automation, Canary
+from standfast.fleet import Automation, Canary, Role
 from standfast.golden import NONCES, Golden
 from standfast.health import EndpointProbe, Outcome
 from standfast.lease import Lease, Purpose
@@ -577,3 +577,45 @@ def test_phases_of_replicas_are_told_by_the_record(world: World) -> None:
     world.run()
     out, back = ReplicaPhase.OUT, ReplicaPhase.BACK
     assert seen == {turn for done in range(4) for turn in ((back,) * done + (out,), (back,) * (done + 1))}
+
+
+def as_standby(world: World) -> World:
+    """The cluster that the test updates has no traffic."""
+    state = builders.desired({ACTIVE: 0, STANDBY: 100}, {ACTIVE: Role.STANDBY, STANDBY: Role.ACTIVE})
+    world.scopes.records[SCOPE] = builders.record(state)
+    return world
+
+
+def test_a_canary_load_takes_one_replica_of_a_standby_and_puts_it_back_once_it_has_served(world: World) -> None:
+    walk = as_standby(world).run({**GIVEN, "canary": True})
+    assert walk.error == "", walk.cause
+    assert world.versions == ["v7"] * 4
+    assert [world.digests[each.manifest_sha256] for each in world.sent] == ["v8", "v7"]
+    assert {each.instance_id for each in world.sent} == {REPLICAS[0].split(":")[0]}
+    assert world.is_settled()
+    assert world.scopes.read(SCOPE).desired.models == {}
+    assert world.models.records["tiny", "v8"].state is ModelState.VERIFIED
+    assert [each for each, _ in world.messenger.events] == ["RolloutStarted", "CanaryServed"]
+    assert "answered as it should" in world.messenger.notices[-1][1]
+
+
+def test_a_canary_that_does_not_load_fails_and_is_put_back(world: World) -> None:
+    as_standby(world).breaks = lambda _, version: "Failed: weights are damaged" if version == "v8" else ""
+    walk = world.run({**GIVEN, "canary": True})
+    assert walk.error == "RolloutPutBack"
+    assert "weights are damaged" in walk.cause
+    assert world.versions == ["v7"] * 4
+    assert world.is_settled()
+
+
+def test_users_do_not_meet_a_canary_load(world: World) -> None:
+    walk = world.run({**GIVEN, "canary": True})
+    assert walk.error == "RolloutRefused"
+    assert "is active; a canary load takes a standby without traffic" in walk.cause
+    assert world.sent == []
+
+
+def test_a_canary_load_puts_nothing_back_that_was_left(world: World) -> None:
+    walk = world.run({**BACK, "canary": True})
+    assert walk.error == "RolloutRefused"
+    assert "leave one of the two out" in walk.cause

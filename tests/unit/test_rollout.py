@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +13,13 @@ from standfast.engine import EngineDescription, EngineState
 from standfast.errors import NotConvergedError
 from standfast.fleet import Cluster, Model
 from standfast.health import Outcome, Verdict
-from standfast.model_versions import ModelUpdate, ModelVersion, ReplicaPhase, ServedModel
+from standfast.model_versions import CanaryLoad, ModelUpdate, ModelVersion, ReplicaPhase, ServedModel
 from standfast.rollout import (
     HELD_SECONDS,
     NextAction,
     Serves,
     Standing,
+    canary_over,
     choose,
     decide_put_back,
     judge_bake,
@@ -196,3 +199,19 @@ def test_a_cluster_that_the_watch_does_not_find_well_spares_nobody() -> None:
     place = standing()
     ill = Standing(place.cluster, place.registered, place.healthy, found, None)
     assert choose(UPDATE, ill, 10, NOW).reason.endswith("the watch finds the cluster unhealthy: dead")
+
+
+def test_a_canary_load_goes_back_once_its_replica_has_baked_and_not_before() -> None:
+    update = replace(UPDATE, canary=CanaryLoad.ASKED)
+    out = update.with_replica(NAMES[0], ReplicaPhase.OUT, "http://kept")
+    assert canary_over(update) == update
+    assert canary_over(out) == out
+    over = canary_over(out.with_replica(NAMES[0], ReplicaPhase.BACK, "http://kept"))
+    assert over.canary is CanaryLoad.SERVED
+    assert over.reverting == "the canary load is over: i-1:8000 served tiny v8"
+    assert choose(over, standing(), 10, NOW).replica_id == NAMES[0]
+
+
+def test_an_update_that_is_no_canary_load_goes_on_after_its_first_replica() -> None:
+    update = UPDATE.with_replica(NAMES[0], ReplicaPhase.BACK, "http://kept")
+    assert canary_over(update) == update

@@ -69,7 +69,7 @@ class ModelStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """An execution of `pull_model`. `output` is there when it succeeded, `error` and `cause` when it did not."""
+    """An execution that a model needs. `output` is there when it succeeded, `error` and `cause` when it did not."""
 
     status: str
     output: Mapping[str, Any]
@@ -83,12 +83,12 @@ class Pull:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the model was verified in its Region."""
+        """Whether it came to its good end: a pull has verified the model in its Region."""
         return self.status == "SUCCEEDED"
 
 
 class Pulls(Protocol):
-    """`pull_model` of every Region's stack, and `replicate_model` of this one's."""
+    """`pull_model` of every Region's stack; `replicate_model` and `rolling_update` of this one's."""
 
     def start(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         """Start it there, unless one of that name was started; answers the execution's ARN. May be repeated.
@@ -99,6 +99,10 @@ class Pulls(Protocol):
 
     def start_replication(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         """Start `replicate_model`, in this Region, as `start` does."""
+        ...
+
+    def start_canary(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        """Start `rolling_update`, in this Region, as `start` does."""
         ...
 
     def look(self, execution_arn: str) -> Pull:

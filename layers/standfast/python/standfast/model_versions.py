@@ -49,12 +49,20 @@ class ReplicaChange:
     url: str
 
 
+class CanaryLoad(StrEnum):
+    """How far a canary load is: an update of one replica, which goes back once it has served."""
+
+    ASKED = "asked"
+    SERVED = "served"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelUpdate:
     """A change of a cluster's model version that is under way. Touched replicas are by replica id.
 
     `rollout_id` is the name of the execution that began it. `reverting`: why what was touched goes back to the live
-    version; empty while the update goes forward. `attempts`: executions that were to put it back so far.
+    version; empty while the update goes forward. `attempts`: executions that were to put it back so far. `canary`: None
+    where every replica is to be updated.
     """
 
     rollout_id: str
@@ -63,6 +71,7 @@ class ModelUpdate:
     replicas: Mapping[str, ReplicaChange] = field(default_factory=dict)
     reverting: str = ""
     attempts: int = 0
+    canary: CanaryLoad | None = None
 
     def with_replica(self, replica_id: str, phase: ReplicaPhase, url: str) -> ModelUpdate:
         """With one replica that far."""
@@ -133,11 +142,18 @@ def live(model: Model, served: ServedModel | None) -> ModelVersion:
     return served.live
 
 
-def begun(model: Model, served: ServedModel | None, rollout_id: str, to: ModelVersion, now: float) -> ServedModel:
+def begun(
+    model: Model,
+    served: ServedModel | None,
+    rollout_id: str,
+    to: ModelVersion,
+    now: float,
+    canary: CanaryLoad | None = None,
+) -> ServedModel:
     """A cluster's record with an update that has touched nothing yet; the same one where it is under way already."""
     if served is not None and served.update is not None and served.update.rollout_id == rollout_id:
         return served
-    return ServedModel(live(model, served), configured(model), ModelUpdate(rollout_id, to, now))
+    return ServedModel(live(model, served), configured(model), ModelUpdate(rollout_id, to, now, canary=canary))
 
 
 def finished(model: Model, served: ServedModel) -> ServedModel | None:

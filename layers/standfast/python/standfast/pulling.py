@@ -70,6 +70,7 @@ def plan(
         aborted_uploads=aborted,
         api_calls=0,
         began_at=now,
+        canary=asked.canary,
     )
     write_due(found, store, [[manifest.prefix + each.path, each.size, each.crc64nvme] for each in due])
     return found.model_copy(update={"api_calls": store.calls - before})

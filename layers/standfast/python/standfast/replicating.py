@@ -118,6 +118,7 @@ def plan_replication(
         trigger=asked.trigger,
         execution_name=execution_name,
         began_at=now,
+        canary=asked.canary,
     )
 
 
@@ -161,10 +162,11 @@ def ended(step: PulledStep, pull: Pull, now: float) -> Look:
     if pull.succeeded:
         try:
             status = RegionStatus.model_validate(pull.output["verified"])
-        except (KeyError, ValidationError):
+            canary = pull.output["canary"]["said"] if step.plan.canary else ""
+        except (KeyError, TypeError, ValidationError):
             said = f"{step.pull.execution_arn} ended well and does not say with what; is that stack of this release?"
             return Look(ended=True, wait_seconds=0, status=_failed(step.region, said, seconds))
-        return Look(ended=True, wait_seconds=0, status=status.model_copy(update={"seconds": seconds}))
+        return Look(ended=True, wait_seconds=0, status=status.model_copy(update={"seconds": seconds, "canary": canary}))
     said = f"pull_model {pull.status} with {pull.error or 'no error'}: {message(pull.cause)}"
     return Look(ended=True, wait_seconds=0, status=_failed(step.region, said, seconds))
 
@@ -228,5 +230,5 @@ def _failed(region: str, reason: str, seconds: float) -> RegionStatus:
 def _line(each: RegionStatus) -> str:
     if each.state == VERIFIED:
         copied = f"{each.copied} of {each.objects} objects copied in {each.seconds:g} s"
-        return f"- {each.region}: verified; {copied}{'; ' if each.s3_reason else ''}{each.s3_reason}"
+        return "; ".join(filter(None, (f"- {each.region}: verified", copied, each.s3_reason, each.canary)))
     return f"- {each.region}: {each.state}: {each.reason}"

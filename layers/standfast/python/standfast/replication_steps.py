@@ -67,6 +67,7 @@ class ReplicateInput(ModelInput):
     dry_run: bool = Field(
         default=False, alias="dryRun", description="only say what it would cost and how long it takes"
     )
+    canary: bool = Field(default=False, description="in each Region load it on one replica of a standby, and ask that")
     trigger: str = Field(default="console", max_length=80)
 
 
@@ -74,6 +75,7 @@ class PullInput(ModelInput):
     """The input of `pull_model`."""
 
     source_region: RegionName
+    canary: bool = Field(default=False, description="once it is verified, load it on one replica of a standby")
     trigger: str = Field(default="console", max_length=80)
 
 
@@ -175,6 +177,7 @@ class ReplicationPlan(_Kept):
     trigger: str
     execution_name: str
     began_at: float
+    canary: bool = False
 
     @property
     def name(self) -> str:
@@ -202,6 +205,7 @@ class RegionStatus(_Kept):
 
     `damaged` is what was wrong there before, kind -> objects. `by_s3`: objects that S3's own rule brought, `s3_left`
     what it said of those that it did not, status -> objects, and `s3_reason` both in words; empty without a rule.
+    `canary`: what became of the canary load, empty where none was asked for.
     """
 
     region: str
@@ -221,6 +225,7 @@ class RegionStatus(_Kept):
     aborted_uploads: int = 0
     api_calls: int = 0
     verified_at: float | None = None
+    canary: str = ""
     reason: str = ""
 
 
@@ -260,6 +265,7 @@ class PullPlan(_Kept):
     aborted_uploads: int
     api_calls: int
     began_at: float
+    canary: bool = False
     s3: LeftToS3 = LeftToS3()
 
 
@@ -290,3 +296,19 @@ class VerifyStep(_Kept):
 
     plan: PullPlan
     copies: list[Copied]
+
+
+class CanaryAnswer(_Kept):
+    """What LoadCanary answers: how the load stands, in a sentence. `execution_arn` is empty until one is started."""
+
+    ended: bool
+    execution_arn: str = ""
+    said: str
+
+
+class CanaryStep(_Kept):
+    """What LoadCanary reads: what it answered before, or that nothing is loaded yet."""
+
+    execution_name: str
+    plan: PullPlan
+    canary: CanaryAnswer

@@ -6,7 +6,7 @@ The same steps put a replica back to the version of before; which way it goes, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from standfast.answering import other_model
 from standfast.engine import EngineState
 from standfast.errors import InvalidInputError, NotConvergedError
 from standfast.health import Outcome, Verdict
-from standfast.model_versions import ModelVersion, ReplicaPhase, live
+from standfast.model_versions import CanaryLoad, ModelVersion, ReplicaPhase, live
 from standfast.rollout_admission import check_free
 
 if TYPE_CHECKING:
@@ -123,6 +123,14 @@ def choose(update: ModelUpdate, standing: Standing, fresh_seconds: float, now: f
         return Next(NextAction.WAIT, f"{chosen} cannot be spared: {why_not}")
     url = standing.registered[chosen]
     return Next(NextAction.REPLICA, f"{chosen} is next, {len(left) - 1} are left after it", chosen, url)
+
+
+def canary_over(update: ModelUpdate) -> ModelUpdate:
+    """A canary load whose replica has baked goes back from here on; any other update is left as it is."""
+    done = update.in_phase(ReplicaPhase.BACK)
+    if update.canary is None or update.reverting or not done or update.in_phase(ReplicaPhase.OUT):
+        return update
+    return replace(update.reverted(f"the canary load is over: {done[0]} served {update.to}"), canary=CanaryLoad.SERVED)
 
 
 def _why_not_spared(standing: Standing, fresh_seconds: float, now: float) -> str:

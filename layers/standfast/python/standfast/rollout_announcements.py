@@ -17,12 +17,17 @@ def begun(plan: RollingPlan, replicas: int) -> Announcement:
     """An update has begun."""
     lines = [
         f"Why: {plan.reason}",
-        f"{plan.cluster_id} goes from {plan.before} to {plan.to}, {replicas} replicas one after the other.",
+        (
+            f"{plan.to} is loaded on one replica of {plan.cluster_id}, asked, and {plan.before} put back."
+            if plan.canary
+            else f"{plan.cluster_id} goes from {plan.before} to {plan.to}, {replicas} replicas one after the other."
+        ),
         "To give it up, stop the execution: what was touched is put back.",
         *overridden(plan.break_glass),
         *links(plan.execution_arn),
     ]
-    subject = f"{plan.scope_id}: {plan.cluster_id} is being updated"
+    doing = "loads a canary" if plan.canary else "is being updated"
+    subject = f"{plan.scope_id}: {plan.cluster_id} {doing}"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutStarted", f"started: {plan.to}")
 
 
@@ -40,6 +45,19 @@ def completed(plan: RollingPlan, now: float) -> Announcement:
     ]
     subject = f"{plan.scope_id}: {plan.cluster_id} serves the new version"
     return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "RolloutCompleted", f"completed: {plan.to}")
+
+
+def canary_served(plan: RollingPlan, now: float) -> Announcement:
+    """One replica has served the version, and is put back."""
+    lines = [
+        f"Why: {plan.reason}",
+        f"One replica of {plan.cluster_id} loaded {plan.to}, answered as it should, and baked.",
+        f"It is on {plan.before} again, verified; {now - plan.began_at:.0f} s in all.",
+        *overridden(plan.break_glass),
+        *links(plan.execution_arn),
+    ]
+    subject = f"{plan.scope_id}: {plan.to} serves on {plan.cluster_id}"
+    return Announcement(Urgency.NOTICE, subject, "\n".join(lines), "CanaryServed", f"canary served: {plan.to}")
 
 
 def put_back(plan: RollingPlan, why: str, left: Sequence[str]) -> Announcement:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from standfast import model_states, model_versions, rollout
 from standfast.brake import check_still_runs
 from standfast.errors import InvalidInputError
-from standfast.model_versions import ModelVersion
+from standfast.fleet import Role
+from standfast.model_versions import CanaryLoad, ModelVersion
 
 if TYPE_CHECKING:
     from standfast.brake import Override
@@ -50,7 +51,16 @@ def at_work_on(
     rollout.check_may_begin(view, asked.cluster_id, to, switches.read_brake(), recovery, override)
     _check_whole(to, "version", asked.scope_id, models)
     _check_whole(before, "the way back", asked.scope_id, models)
-    return model_versions.begun(model, served, name, to, now)
+    if asked.canary:
+        _check_standby(view, asked.cluster_id)
+    return model_versions.begun(model, served, name, to, now, CanaryLoad.ASKED if asked.canary else None)
+
+
+def _check_standby(view: View, cluster_id: str) -> None:
+    """Raises InvalidInputError where users would meet what a canary load brings."""
+    role = view.scope.desired.roles.get(cluster_id, Role.STANDBY)
+    if role is not Role.STANDBY or view.scope.desired.weights.get(cluster_id, 0):
+        raise InvalidInputError(f"cluster_id: {cluster_id} is {role}; a canary load takes a standby without traffic")
 
 
 def _check_whole(version: ModelVersion, what: str, region: str, models: ModelStates) -> None:

@@ -24,6 +24,7 @@ class RollingInput(BaseModel):
     scope_id: str = Field(min_length=1, description="the Region of the cluster")
     cluster_id: str = Field(min_length=1)
     version: str | None = Field(default=None, min_length=1, max_length=200, description="as it was registered")
+    canary: bool = Field(default=False, description="load it on one replica of a standby, ask that, and put it back")
     put_back: bool = False
     reason: str = Field(min_length=1, max_length=2000)
     trigger: str = Field(default="console", max_length=80)
@@ -35,6 +36,8 @@ class RollingInput(BaseModel):
             raise ValueError(
                 "version: name the version to update to, and none with put_back, which goes to the one of before"
             )
+        if self.canary and self.put_back:
+            raise ValueError("canary: with put_back nothing is loaded; leave one of the two out")
         return self
 
 
@@ -64,6 +67,7 @@ class RollingPlan(BaseModel):
     trigger: str
     began_at: float
     break_glass: str = ""
+    canary: bool = False
 
     @property
     def incident_id(self) -> str:
@@ -74,7 +78,7 @@ class RollingPlan(BaseModel):
 class NextAnswer(BaseModel):
     """A rollout.Next as JSON. `at`: when it was decided; `waits_since`: since when no replica could be spared.
 
-    `reverting`: it is put back.
+    `reverting`: it is put back. `canary_served`: because the one replica of a canary load has served.
     """
 
     action: NextAction
@@ -84,6 +88,7 @@ class NextAnswer(BaseModel):
     at: float
     waits_since: float | None = None
     reverting: bool = False
+    canary_served: bool = False
 
 
 class DrainedAnswer(BaseModel):
@@ -122,7 +127,7 @@ class ReturnedAnswer(BaseModel):
 
 
 class NextStep(RollingPlan):
-    """What ChooseReplica reads. `next` is there from the second time on."""
+    """What ChooseReplica and FinishRollout read. `next` is there from ChooseReplica's second time on."""
 
     next: NextAnswer | None = None
 

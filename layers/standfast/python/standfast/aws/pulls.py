@@ -1,4 +1,4 @@
-"""Pulls on Step Functions: executions of `pull_model` in any Region, and of `replicate_model`."""
+"""Pulls on Step Functions: `pull_model` in any Region, `replicate_model`, and `rolling_update` for a canary load."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ class PullMachines:
 
     def start_replication(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         return self._machines.start(region, "replicate-model", name, payload)
+
+    def start_canary(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        return self._machines.start(region, "rolling-update", name, payload)
 
     def look(self, execution_arn: str) -> Pull:
         found = self._machines.describe(execution_arn)

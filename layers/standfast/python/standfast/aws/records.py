@@ -18,7 +18,7 @@ from standfast.fleet import Automation, FleetConfig, ReplicaAddress, Role
 from standfast.golden import Golden
 from standfast.health import Assessment, Verdict
 from standfast.lease import Lease, Purpose
-from standfast.model_versions import ModelUpdate, ModelVersion, ReplicaChange, ReplicaPhase, ServedModel
+from standfast.model_versions import CanaryLoad, ModelUpdate, ModelVersion, ReplicaChange, ReplicaPhase, ServedModel
 from standfast.stores import AppliedConfig, HealthChange, ScopeRecord, Sight
 from standfast.traffic import Desired, Move
 from standfast.xids import Action
@@ -105,6 +105,7 @@ def _served_from_item(item: Mapping[str, Any]) -> ServedModel:
             },
             reverting=update["reverting"],
             attempts=update["attempts"],
+            canary=CanaryLoad(update["canary"]) if update.get("canary") else None,  # not in items of earlier versions
         ),
     )
 
