@@ -125,6 +125,11 @@ class Child:
         return self._process.poll() is None
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it said that it is ready, and has not ended."""
+        return self.alive and self._readiness.done() and self._readiness.exception() is None
+
+    @property
     def exit_status(self) -> int | None:
         """None while it is alive; negative: the number of the signal that ended it."""
         return self._process.poll()

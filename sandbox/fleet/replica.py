@@ -57,6 +57,11 @@ class Replica:
         """None while it does not run."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
+    @property
+    def serving_pid(self) -> int | None:
+        """None until it serves."""
+        return self._child.pid if self._child is not None and self._child.is_ready else None
+
     def load(self, folder: Path) -> None:
         """Serves the model of this folder from its next start on, under the name of before."""
         (path,) = folder.glob("*.gguf")

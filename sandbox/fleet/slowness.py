@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.fleet.replica import Replica
 
 LOOK_SECONDS: Final = 0.005
+FOLLOW_SECONDS: Final = 0.5
 SAVED_SECONDS: Final = 0.02
 """How much unused processor time a replica may save up."""
 
@@ -30,19 +32,36 @@ SAVED_SECONDS: Final = 0.02
 class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
-    `share`: of one processor, for each replica. Linux only.
+    `share`: of one processor, for each replica. `again`: one that is started anew is slow again once it serves. Linux
+    only.
     """
 
-    def __init__(self, replicas: Sequence[Replica], share: float) -> None:
+    def __init__(self, replicas: Sequence[Replica], share: float, *, again: bool = False) -> None:
         if not 0 < share < 1:
             raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
         pids = [str(replica.pid) for replica in replicas if replica.pid is not None]
         self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), *pids)
         self._child.wait_until_ready()
+        self._closed = threading.Event()
+        self._follower = threading.Thread(target=self._follow, name="who is slow", daemon=True) if again else None
+        if self._follower is not None:
+            self._follower.start()
+
+    def _follow(self) -> None:
+        """Whoever serves now is slow."""
+        told: list[int] = []
+        while not self._closed.wait(FOLLOW_SECONDS):
+            pids = [pid for replica in self._replicas if (pid := replica.serving_pid) is not None]
+            if pids != told:
+                self._child.send(" ".join(map(str, pids)))
+                told = pids
 
     def close(self) -> None:
         """Everybody runs freely again. May be called again."""
+        self._closed.set()
+        if self._follower is not None:
+            self._follower.join()
         self._child.close()
         for replica in self._replicas:
             replica.resume()
@@ -72,16 +91,30 @@ class _Rationed:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Arguments: the share of each, and the process ids. Goes on until standard input is closed."""
-    share, rationed = float(arguments[0]), [_Rationed(int(pid)) for pid in arguments[1:]]
+    """Arguments: the share of each, and the process ids; a line of standard input names others. Ends with its end."""
+    share, rationed = float(arguments[0]), {int(pid): _Rationed(int(pid)) for pid in arguments[1:]}
     print("ready", flush=True)
     before = time.monotonic()
-    while not select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+    while True:
+        if select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+            lines = os.read(sys.stdin.fileno(), 65_536).splitlines()
+            if not lines:
+                return
+            rationed = _others(rationed, [int(pid) for pid in lines[-1].split()])
         now = time.monotonic()
-        for each in rationed:
+        for each in rationed.values():
             with contextlib.suppress(OSError):  # it was killed: what it had is nobody's
                 each.ration(share * (now - before))
         before = now
+
+
+def _others(rationed: dict[int, _Rationed], pids: Sequence[int]) -> dict[int, _Rationed]:
+    """Those of these process ids that are there; who was rationed before keeps what it has left."""
+    found = {pid: each for pid, each in rationed.items() if pid in pids}
+    for pid in set(pids) - set(found):
+        with contextlib.suppress(OSError):  # it ended between
+            found[pid] = _Rationed(pid)
+    return found
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.fleet.models import tiny_model
 from sandbox.fleet.replica import Replica
-from sandbox.fleet.slowness import Slowness
+from sandbox.fleet.slowness import FOLLOW_SECONDS, Slowness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,19 @@ def test_a_slow_replica_uses_its_share_of_a_processor_however_busy_the_machine(t
         ask(replica)
         with Slowness([replica], 0.05):
             assert share_used(replica) < 0.15  # 0.3 to 0.5 when it may run freely
+        ask(replica)
+    finally:
+        replica.close()
+
+
+def test_a_replica_that_is_started_anew_is_slow_again_where_that_is_wanted(tmp_path: Path) -> None:
+    model = tiny_model(1, tmp_path)
+    replica = Replica("127.15.1.11", free_port("127.15.1.11"), model).start()
+    try:
+        with Slowness([replica], 0.05, again=True):
+            replica.restart()
+            ask(replica, 2 * FOLLOW_SECONDS)
+            assert share_used(replica) < 0.15
         ask(replica)
     finally:
         replica.close()
