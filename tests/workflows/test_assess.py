@@ -103,6 +103,7 @@ def test_without_metrics_errors_are_unknown_and_nothing_moves(region: SandboxReg
     assert dict(region.view().scope.desired.weights) == weights
 
 
+@pytest.mark.long
 def test_replicas_that_answer_and_get_no_requests_are_found_by_what_the_load_balancer_thinks_now(
     region: SandboxRegion,
 ) -> None:

@@ -219,6 +219,7 @@ def test_the_functions_are_those_of_the_template(region: SandboxRegion) -> None:
     assert functions >= {f"{FLEET}-watch-endpoints", f"{FLEET}-take-lease"}
 
 
+@pytest.mark.long
 def test_overload_is_shed_by_the_rule_with_retry_after_and_ends(sandbox: Sandbox, region: SandboxRegion) -> None:
     sandbox.apply_config(shedding={"raise_seconds": 5, "calm_seconds": 5})
     table = ClusterTable(region.outputs["ClusterTableName"], REGION, region.client("dynamodb"))
