@@ -28,7 +28,7 @@ def run(stage: Stage) -> Report:
     for model in (region.model, good):
         release_desk.register(region, name, model)
     release_desk.register(region, name, bad, body=release_desk.unloadable(bad))
-    release_desk.apply_version(stage, load_seconds=20)
+    release_desk.apply_version(stage, load_seconds=30)
     told, began = len(region.messages()), time.time()
     load = region.start_load(Plan(release_desk.CLIENTS, release_desk.RATE, stage.seed, name))
     timeline: list[Moment] = []
