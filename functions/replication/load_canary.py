@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from standfast import bootstrap, canary_load
+from standfast.canary_load import CanaryAnswer, CanaryStep
 from standfast.fleet import parse_input
-from standfast.replication_steps import CanaryAnswer, CanaryStep
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import json
 import pytest
 
 from standfast import canary_load
+from standfast.canary_load import CanaryAnswer
 from standfast.errors import NotServingError
 from standfast.fleet import Role
 from standfast.model_ports import Pull
 from standfast.model_versions import ModelVersion, ServedModel
-from standfast.replication_steps import CanaryAnswer, PullPlan
+from standfast.replication_steps import PullPlan
 from standfast.rollout_steps import RollingInput
 from standfast.stores import View
 from tests import builders

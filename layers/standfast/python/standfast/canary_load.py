@@ -8,18 +8,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict
+
 from standfast.errors import NotServingError
 from standfast.fleet import Role
 from standfast.model_versions import ModelVersion, live
-from standfast.replication_steps import CanaryAnswer, message
+from standfast.replication_steps import PullPlan, message
 
 if TYPE_CHECKING:
     from standfast.model_ports import Pull
-    from standfast.replication_steps import PullPlan
     from standfast.stores import View
 
 NAME_CHARACTERS = 72
 """Of the pull's name, which the load's begins with; Step Functions takes 80."""
+
+
+class CanaryAnswer(BaseModel):
+    """What LoadCanary answers: how the load stands, in a sentence. `execution_arn` is empty until one is started."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    ended: bool
+    execution_arn: str = ""
+    said: str
+
+
+class CanaryStep(BaseModel):
+    """What LoadCanary reads: what it answered before, or that nothing is loaded yet."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    execution_name: str
+    plan: PullPlan
+    canary: CanaryAnswer
 
 
 @dataclass(frozen=True, slots=True)

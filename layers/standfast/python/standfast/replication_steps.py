@@ -296,19 +296,3 @@ class VerifyStep(_Kept):
 
     plan: PullPlan
     copies: list[Copied]
-
-
-class CanaryAnswer(_Kept):
-    """What LoadCanary answers: how the load stands, in a sentence. `execution_arn` is empty until one is started."""
-
-    ended: bool
-    execution_arn: str = ""
-    said: str
-
-
-class CanaryStep(_Kept):
-    """What LoadCanary reads: what it answered before, or that nothing is loaded yet."""
-
-    execution_name: str
-    plan: PullPlan
-    canary: CanaryAnswer
