@@ -1,5 +1,6 @@
 """`lost-metrics`: CloudWatch takes and gives nothing, Systems Manager is away. While the service is well nothing moves;
-when the active cluster dies in the midst of it, the watch, which needs neither, fails over all the same.
+when the active cluster dies in the midst of it, the watch, which needs neither, fails over all the same. A person is
+told at once that monitoring is blind, by one page.
 
 The outage is shorter than a node report may be old (90 s, law 2): beyond that no standby is proven, and a person is
 told.
@@ -62,7 +63,12 @@ def run(stage: Stage) -> Report:
         "failed_after_recovery": seen.failed_after_recovery,
     }
     faults = quiet.faults()
-    faults += [f"while the service was well, {key} was {value}" for key, value in still.items() if value]
+    wanted = dict.fromkeys(still, 0) | {"pages": 1}
+    faults += [
+        f"while the service was well, {key} was {value} and not {wanted[key]}"
+        for key, value in still.items()
+        if value != wanted[key]
+    ]
     if assessed["status"] != "SUCCEEDED" or unknown != ["errors", "gpu"]:
         faults.append(f"the assessment {assessed['status']}, unknown are {unknown}")
     if ended["status"] != "SUCCEEDED" or len(loss.failovers()) != 1:
