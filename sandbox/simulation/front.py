@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from sandbox.simulation.world import Look
+
 if TYPE_CHECKING:
     from sandbox.simulation.agenda import Event
     from sandbox.simulation.world import Region, World
@@ -28,7 +30,7 @@ class FrontDoor:
         self._pending: dict[str, Event] = {}
         self._looks = 0
         for region in world.regions.values():
-            region.watchers.append(_Look(self, region))
+            region.watchers.append(Look(self.look, region))
 
     def look(self, region: Region) -> None:
         """A Region changed: does its check see what it saw before?"""
@@ -85,14 +87,6 @@ class FrontDoor:
             to = next((name for name in order if open_for[name]), home)
             if self._world.users[home] != to:
                 self._world.send_users(home, to)
-
-
-class _Look:
-    def __init__(self, door: FrontDoor, region: Region) -> None:
-        self._door, self._region = door, region
-
-    def changed(self, _cluster: str) -> None:
-        self._door.look(self._region)
 
 
 def _passes(region: Region) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sandbox.simulation.script import HOUR
+from sandbox.simulation.world import Look
 from standfast import region
 from standfast.health import Verdict
 from standfast.region import RegionAction
@@ -49,7 +50,7 @@ class RegionMoves:
         self._again: dict[str, Event] = {}
         self._called: set[str] = set()
         for each in world.regions.values():
-            each.watchers.append(_Look(self, each))
+            each.watchers.append(Look(self.look, each))
 
     def look(self, place: Region) -> None:
         """A Region changed: whether its entry serves, or whether anything is heard of it."""
@@ -178,14 +179,6 @@ class RegionMoves:
             self._record = replace(self._record, condemned=left)
             self.found[RETURNED] += 1
             self._door.lift(place)
-
-
-class _Look:
-    def __init__(self, moves: RegionMoves, place: Region) -> None:
-        self._moves, self._place = moves, place
-
-    def changed(self, _cluster: str) -> None:
-        self._moves.look(self._place)
 
 
 def _fails(place: Region) -> bool:

@@ -16,7 +16,7 @@ from sandbox.simulation.script import HOUR, Kind, Reach
 from standfast.xids import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Protocol
 
     from sandbox.simulation.agenda import Agenda
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
         def changed(self, cluster: str) -> None:
             """Something changed in this cluster."""
             ...
+
+
+class Look:
+    """A watcher that looks at the whole Region, whichever of its clusters changed."""
+
+    def __init__(self, look: Callable[[Region], None], region: Region) -> None:
+        self._look, self._region = look, region
+
+    def changed(self, _cluster: str) -> None:
+        """Look."""
+        self._look(self._region)
 
 
 MOST_CLUSTERS, MOST_REPLICAS = 64, 1024

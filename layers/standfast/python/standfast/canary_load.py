@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from standfast.errors import NotServingError
-from standfast.fleet import Role
 from standfast.model_versions import ModelVersion, live
 from standfast.replication_steps import PullPlan, message
+from standfast.rollout_admission import may_load_a_canary
 
 if TYPE_CHECKING:
     from standfast.model_ports import Pull
@@ -60,9 +60,7 @@ def choose(plan: PullPlan, view: View) -> Choice:
     standbys = [
         name
         for name, cluster in sorted(view.applied.config.region(region).clusters.items())
-        if desired.roles.get(name, cluster.role) is Role.STANDBY
-        and not desired.weights.get(name, 0)
-        and cluster.replicas > 1
+        if may_load_a_canary(desired, name) and cluster.replicas > 1
     ]
     if not standbys:
         return Choice(f"no canary load: {region} has no standby of two replicas without traffic")

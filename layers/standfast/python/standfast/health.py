@@ -123,6 +123,11 @@ class Assessment:
     late: int = 0
 
     @property
+    def is_saturated(self) -> bool:
+        """Whether half of its replicas or more work without a pause and answer too late."""
+        return self.saturated > 0 and 2 * self.saturated >= self.expected
+
+    @property
     def gist(self) -> tuple[Verdict, int, int]:
         """What is news when it changes: verdict, passing and saturated replicas."""
         return self.verdict, self.passing, self.saturated

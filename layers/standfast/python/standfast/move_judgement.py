@@ -118,7 +118,7 @@ def _against(
         return "", said or "the watch has not judged the target since the shift"
     if target.verdict is Verdict.UNHEALTHY:
         return f"{target.cluster_id} is dead: {target.reason}", ""
-    if target.saturated > 0 and 2 * target.saturated >= target.expected:
+    if target.is_saturated:
         busy = f"{target.saturated} of {target.expected} replicas answer too late"
         return f"{target.cluster_id} is saturated: {busy}; the traffic does not fit", ""
     if target.verdict is not Verdict.HEALTHY:

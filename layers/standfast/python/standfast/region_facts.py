@@ -50,8 +50,7 @@ def _saturated(view: View, config: FleetConfig, now: float) -> str:
         for name, found in sorted(view.assessments.items())
         if view.scope.desired.weights.get(name)
         and now - found.assessed_at <= config.detection.fresh_seconds
-        and found.saturated
-        and 2 * found.saturated >= found.expected
+        and found.is_saturated
     ]
     return "; ".join(said)
 

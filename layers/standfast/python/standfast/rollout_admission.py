@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from standfast.model_versions import ModelVersion
     from standfast.recovery_record import RecoveryRecord
     from standfast.stores import View
+    from standfast.traffic import Desired
+
+
+def may_load_a_canary(desired: Desired, cluster_id: str) -> bool:
+    """Whether users meet nothing of what is loaded there: a standby without traffic."""
+    return desired.roles.get(cluster_id, Role.STANDBY) is Role.STANDBY and not desired.weights.get(cluster_id, 0)
 
 
 def check_free(

@@ -10,6 +10,7 @@ from standfast.brake import check_still_runs
 from standfast.errors import InvalidInputError
 from standfast.fleet import Role
 from standfast.model_versions import CanaryLoad, ModelVersion
+from standfast.rollout_admission import may_load_a_canary
 
 if TYPE_CHECKING:
     from standfast.brake import Override
@@ -58,8 +59,9 @@ def at_work_on(
 
 def _check_standby(view: View, cluster_id: str) -> None:
     """Raises InvalidInputError where users would meet what a canary load brings."""
-    role = view.scope.desired.roles.get(cluster_id, Role.STANDBY)
-    if role is not Role.STANDBY or view.scope.desired.weights.get(cluster_id, 0):
+    desired = view.scope.desired
+    if not may_load_a_canary(desired, cluster_id):
+        role = desired.roles.get(cluster_id, Role.STANDBY)
         raise InvalidInputError(f"cluster_id: {cluster_id} is {role}; a canary load takes a standby without traffic")
 
 
