@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from scipy import stats
 
-from sandbox.releases import LOOK_SECONDS, Effect, Stage
-from standfast.judge import SHARES, Pair, Sample, StageEvidence, Verdict, judge, look
+from sandbox.releases import LOOK_SECONDS, Effect, Stage, judged
+from standfast.judge import SHARES, Pair, Sample, Verdict
 from standfast.rollout_rules import Metric, RolloutRules
 
 if TYPE_CHECKING:
@@ -66,16 +66,8 @@ def _through(stages: list[Stage], judged: Callable[[Stage, RolloutRules], Outcom
 
 
 def _ours(stage: Stage, rules: RolloutRules) -> Outcome:
-    evidence, number = StageEvidence(), 0
-    while True:
-        pairs = stage.look(number)
-        warm = number * LOOK_SECONDS >= rules.cold_start_seconds
-        evidence = look(evidence, pairs, rules, stages=STAGES, warm=warm)
-        number += 1
-        baked = number * LOOK_SECONDS
-        verdict = judge(evidence, rules, stages=STAGES, baked_seconds=baked, bake_seconds=BAKE_SECONDS).verdict
-        if verdict is not Verdict.CONTINUE:
-            return Outcome(_FATES[verdict], baked, 0)
+    found, seconds = judged(stage, rules, stages=STAGES, bake_seconds=BAKE_SECONDS)
+    return Outcome(_FATES[found.verdict], seconds, 0)
 
 
 _FATES = {Verdict.ABORT: Fate.ABORTED, Verdict.INCONCLUSIVE: Fate.ASKED, Verdict.PROMOTE: Fate.PROMOTED}

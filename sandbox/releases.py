@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from standfast.judge import Pair, Sample
+from standfast.judge import Pair, Sample, StageEvidence, StageVerdict, Verdict, judge, look
 
 if TYPE_CHECKING:
     from standfast.rollout_rules import RolloutRules
@@ -45,6 +45,11 @@ class Effect:
     first_token: float = 1.0
     between_tokens: float = 1.0
     long_only: bool = False
+
+    @property
+    def lost(self) -> float:
+        """The share of the requests that get no answer, or a wrong one."""
+        return 1 - (1 - self.errors) * (1 - self.wrong)
 
 
 GOOD: Final = Effect("none: a good release")
@@ -117,3 +122,16 @@ class Stage:
 
     def _wander(self, value: float, spread: float) -> float:
         return KEPT * value + self._random.gauss(0.0, spread * math.sqrt(1 - KEPT**2))
+
+
+def judged(stage: Stage, rules: RolloutRules, *, stages: int, bake_seconds: float) -> tuple[StageVerdict, float]:
+    """What the deployed judge says of a stage of so many, and after how many seconds."""
+    evidence, number = StageEvidence(), 0
+    while True:
+        warm = number * LOOK_SECONDS >= rules.cold_start_seconds
+        evidence = look(evidence, stage.look(number), rules, stages=stages, warm=warm)
+        number += 1
+        baked = number * LOOK_SECONDS
+        found = judge(evidence, rules, stages=stages, baked_seconds=baked, bake_seconds=bake_seconds)
+        if found.verdict is not Verdict.CONTINUE:
+            return found, baked

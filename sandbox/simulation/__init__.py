@@ -4,6 +4,7 @@
 |---|---|
 | `rates` | what is taken for granted, a source per row (`rates.json`) |
 | `script` | the faults of one fleet-year, the same for every policy |
+| `rollouts` | bad releases, stage by stage before the deployed judge |
 | `agenda` | discrete events: time jumps from one to the next |
 | `world`, `ills` | replicas, target groups, weights, users; what breaks and mends them |
 | `sight` | what the watch would see, asked and judged as the deployed watch does |

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sandbox.simulation.ills import Mode
-from sandbox.simulation.script import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,15 +53,14 @@ class Books:
 
     def _unserved(self, region: Region, crowd: float) -> Iterator[tuple[str, float]]:
         met, served = region.shares(crowd)
+        if served and region.spoilt:
+            yield RELEASE, served * min(1.0, sum(fault.lots[0] for fault in region.spoilt))
         if served >= 1:
             return
         if region.lost:
             yield LOST, 1.0
             return
         found = region.targets()
-        if any(ill.kind is Kind.RELEASE for replica in found for ill in replica.ills):
-            yield RELEASE, 1 - served
-            return
         serving = region.serving
         if not met and (serving is None or not any(region.candidates())):
             yield NOTHING, 1.0

@@ -19,8 +19,7 @@ class Mode(IntEnum):
 
     ANSWERS = 0
     HANGS = 1
-    ERRORS = 2
-    REFUSES = 3
+    REFUSES = 2
 
 
 NOTHING_HELPS: Final = Action.REPLACE + 1
@@ -54,8 +53,7 @@ def ill_of(fault: Fault, rates: Rates) -> Ill:
     if kind is Kind.NODE:
         rung = Action.REBOOT if lots[1] < rates["node_reboot_share"] else Action.REPLACE
         return Ill(fault.number, kind, Mode.REFUSES, rung)
-    mode = Mode.ERRORS if kind is Kind.RELEASE else Mode.REFUSES
-    return Ill(fault.number, kind, mode, NOTHING_HELPS)
+    return Ill(fault.number, kind, Mode.REFUSES, NOTHING_HELPS)
 
 
 class Replica:

@@ -56,7 +56,8 @@ class Reach(IntEnum):
 class Fault:
     """One fault. `number` is its own in this year: what chance decides of it later is drawn by it.
 
-    `lasts`: seconds, of one that passes by itself as a whole. `lots` are numbers from 0 to 1 for what it is like.
+    `lasts`: seconds, of one that passes by itself as a whole. `lots` are numbers from 0 to 1 for what it is like; of a
+    bad release the first is the share of the Region's requests that it fails.
     """
 
     number: int
@@ -73,7 +74,7 @@ class Fault:
 def script(
     shapes: Sequence[RegionShape], rates: Rates, seed: int, year: int, losses: int, seconds: float = YEAR
 ) -> list[Fault]:
-    """All faults of a fleet-year, in order. `losses`: how many Regions are lost in it, which is a stratum's to say."""
+    """All faults of a fleet-year but releases, in order. `losses`: how many Regions are lost, as its stratum has."""
     sources = _Sources(rates, seed, year, seconds)
     for region in shapes:
         for cluster in region.clusters:
@@ -87,8 +88,6 @@ def script(
         sources.of_watching(region.name)
     share = rates["beta"] * rates["beta_clusters"] * rates["beta_regions"]
     sources.of_hardware(share, Reach.FLEET, shapes[0].active.gpus)
-    escaping = rates["changes_per_year"] * rates["change_failure_share"] * rates["change_escape_share"]
-    sources.add(Kind.RELEASE, Reach.FLEET, escaping / YEAR, rates["change_restore_hours"] * HOUR)
     sources.lose(losses, [region.name for region in shapes])
     return sorted(sources.found, key=lambda fault: (fault.at, fault.number))
 
@@ -97,7 +96,7 @@ class _Sources:
     def __init__(self, rates: Rates, seed: int, year: int, seconds: float) -> None:
         self.found: list[Fault] = []
         self._rates = rates
-        self._key = f"{seed}/{year}"
+        self._key = key_of(seed, year)
         self._seconds = seconds
 
     def of_hardware(
@@ -126,7 +125,8 @@ class _Sources:
         replica: int = 0, of: str = "",
     ) -> None:  # fmt: skip
         """A Poisson stream. Each fault takes the same number of draws, so that none shifts those after it."""
-        for number, at, draws in self._stream(f"{kind.name}/{of}/{reach:d}/{region}/{cluster}/{replica}", per_second):
+        name = f"{kind.name}/{of}/{reach:d}/{region}/{cluster}/{replica}"
+        for number, at, draws in stream(self._key, name, per_second, self._seconds):
             drawn = kind
             if kind is Kind.CRASH and draws[1] < self._rates["engine_hang_share"]:
                 drawn = Kind.HANG
@@ -135,7 +135,7 @@ class _Sources:
 
     def lose(self, losses: int, names: Sequence[str]) -> None:
         """Regions that are lost: so many, at any time, any of them."""
-        chance, first = self._chance("losses")
+        chance, first = _chance(self._key, "losses")
         for place in range(losses):
             at, which, drawn = chance.random() * self._seconds, chance.random(), chance.random()
             lasts = exponential(self._rates["region_mttr_hours"] * HOUR, drawn)
@@ -143,19 +143,29 @@ class _Sources:
             number = first + place
             self.found.append(Fault(number, BEGINNING + at, Kind.REGION, Reach.REGION, name, lasts=lasts))
 
-    def _stream(self, name: str, per_second: float) -> Iterator[tuple[int, float, tuple[float, float, float, float]]]:
-        chance, number = self._chance(name)
-        if per_second <= 0:
-            return
-        at = 0.0
-        while True:
-            at += exponential(1 / per_second, chance.random())
-            draws = (chance.random(), chance.random(), chance.random(), chance.random())
-            if at >= self._seconds:
-                return
-            yield number, at, draws
-            number += 1
 
-    def _chance(self, name: str) -> tuple[random.Random, int]:
-        """The numbers of a stream, and the number of its first fault: its own whatever other streams there are."""
-        return random.Random(f"{self._key}/{name}"), crc32(name.encode()) << 20
+def key_of(seed: int, year: int) -> str:
+    """What all chance of a year's script goes by."""
+    return f"{seed}/{year}"
+
+
+def stream(
+    key: str, name: str, per_second: float, seconds: float
+) -> Iterator[tuple[int, float, tuple[float, float, float, float]]]:
+    """A Poisson stream of a year, whose `key` is: each fault's number, when (seconds from the beginning), four lots."""
+    chance, number = _chance(key, name)
+    if per_second <= 0:
+        return
+    at = 0.0
+    while True:
+        at += exponential(1 / per_second, chance.random())
+        draws = (chance.random(), chance.random(), chance.random(), chance.random())
+        if at >= seconds:
+            return
+        yield number, at, draws
+        number += 1
+
+
+def _chance(key: str, name: str) -> tuple[random.Random, int]:
+    """The numbers of a stream, and the number of its first fault: its own whatever other streams there are."""
+    return random.Random(f"{key}/{name}"), crc32(name.encode()) << 20

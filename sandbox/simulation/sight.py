@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 _OUTCOMES: Final = {
     Mode.ANSWERS: Outcome.ANSWERED,
     Mode.REFUSES: Outcome.REFUSED,
-    Mode.ERRORS: Outcome.BAD_STATUS,
     Mode.HANGS: Outcome.TIMED_OUT,
 }
 _BY_ENTRY: Final = _OUTCOMES | {Mode.REFUSES: Outcome.BAD_STATUS}

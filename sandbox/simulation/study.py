@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.simulation import shape, year
 from sandbox.simulation.books import CAUSES
 from sandbox.simulation.chance import lot
+from sandbox.simulation.rollouts import bad_releases
 from sandbox.simulation.script import HOUR, YEAR, script
 
 if TYPE_CHECKING:
@@ -171,7 +172,10 @@ def faults_of(setting: Setting, at: int, seed: int, number: int) -> list[Fault]:
     regions = shape.regions(setting.config)
     expected = len(regions) * YEAR / (setting.rates["region_mtbf_hours"] * HOUR)
     lost = losses(at, expected, lot(seed, number, 11))
-    return script(regions, setting.rates, seed, number, lost)
+    names = [region.name for region in regions]
+    found = script(regions, setting.rates, seed, number, lost)
+    found += bad_releases(setting.config, names, setting.rates, seed, number)
+    return sorted(found, key=lambda fault: (fault.at, fault.number))
 
 
 def one_year(setting: Setting, faults: Sequence[Fault], seed: int, number: int) -> Outcome:

@@ -25,7 +25,7 @@ _MINUTES: Final = YEAR / 60
 _TITLES: Final = {STANDFAST: "Standfast"} | PEERS
 LEFT_OUT: Final = (
     "the loss of quality that answers, the load of a day (it is constant), streams under way, shedding, planned events",
-    "rollouts: whether a stage stops a bad release is a share, and one that none stops hits all at once",
+    "of releases: the nodes that one takes, what a watch sees of a canary, a failover meanwhile; slow is no loss",
     "a watcher's own failures: the Region that only watches is always there",
     "the alarms as a second way in: without the watch nothing is started until the next run of it begins",
 )

@@ -91,6 +91,8 @@ class Region:
         self.watch_ended: list[Fault] = []
         self.blips: list[Fault] = []
         self.stalls: list[Fault] = []
+        self.spoilt: list[Fault] = []
+        """Bad releases that some of its requests meet."""
         self.stall_fails_health = stall_fails_health
         self.watchers: list[Watcher] = []
 
@@ -168,6 +170,7 @@ class World:
             Kind.BLIP: lambda at: at.blips,
             Kind.STALL: lambda at: at.stalls,
             Kind.WATCH: lambda at: at.watch_ended,
+            Kind.RELEASE: lambda at: at.spoilt,
         }
         if region is not None and fault.kind in spells:
             lasts = fault.lots[0] * self.rates["watch_gap_seconds"] if fault.kind is Kind.WATCH else fault.lasts
