@@ -49,6 +49,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         began_at=now,
         break_glass=str(override or ""),
         canary=update_of(served).canary is not None,
+        surge=asked.surge,
     )
     if served != view.scope.desired.models.get(asked.cluster_id):
         write(plan, view.scope, served, asked.reason, table, now)

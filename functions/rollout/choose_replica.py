@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from standfast import bootstrap, capacity, rollout
+from standfast import bootstrap, rollout
 from standfast.bootstrap_rollouts import replica_targets
 from standfast.brake import check_not_frozen, check_still_runs
 from standfast.errors import NoHeadroomError
 from standfast.fleet import parse_input
 from standfast.model_versions import CanaryLoad, ReplicaPhase
-from standfast.rollout import NextAction, Standing
+from standfast.rollout import NextAction
 from standfast.rollout_keeping import note, ours, update_of
+from standfast.rollout_standing import standing_of
 from standfast.rollout_steps import NextAnswer, NextStep
-
-GONE = frozenset({"draining", "unused"})
-"""A target on its way out, or one that the load balancer does not use."""
+from standfast.rollout_surge import surplus
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -36,31 +35,21 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         check_still_runs(brake, step.scope_id, step.cluster_id)
         if not update.reverting:  # two versions are not left standing because another Region is out
             check_not_frozen(brake)
-    config, name = view.applied.config, step.cluster_id
-    cluster = config.region(step.scope_id).cluster(name)
-    targets = replica_targets()
-    states = targets.states(cluster.target_group_arn)
-    urls = {each.replica_id: each.url for each in view.replicas.get(name, ())}
-    healthy = frozenset(replica for replica, state in states.items() if state == "healthy")
-    has_traffic = view.scope.desired.weights.get(name, 0) > 0
-    standing = Standing(
-        cluster=cluster,
-        registered={
-            replica: urls[replica] for replica, state in states.items() if state not in GONE and replica in urls
-        },
-        healthy=healthy,
-        assessment=view.assessments.get(name),
-        fit=capacity.of_rest(name, cluster, len(healthy) - 1, view.loads, now) if has_traffic else None,
-    )
+    config, targets = view.applied.config, replica_targets()
+    target_group = config.region(step.scope_id).cluster(step.cluster_id).target_group_arn
+    standing = standing_of(view, step.cluster_id, targets.states(target_group), now)
     since = step.next.waits_since if step.next else None
     may_wait = since is None or now - since <= config.rollouts.patience_seconds
     found = rollout.choose(update, standing, config.detection.fresh_seconds, now, may_wait=may_wait)
     if found.action is NextAction.WAIT and not may_wait:
         raise NoHeadroomError(f"{found.reason}, for {config.rollouts.patience_seconds} s")
-    if found.action is NextAction.REPLICA:
+    if found.action is NextAction.DONE and update.surge is not None:
+        found = surplus(update, standing, update.surge)
+    if found.replica_id:
         replica, url = found.replica_id, found.url
-        note(step, lambda known: known.with_replica(replica, ReplicaPhase.OUT, url), found.reason, table, now)
-        targets.take_out(cluster.target_group_arn, replica)
+        phase = ReplicaPhase.OUT if found.action is NextAction.REPLICA else ReplicaPhase.LEFT
+        note(step, lambda known: known.with_replica(replica, phase, url), found.reason, table, now)
+        targets.take_out(target_group, replica)
     answer = NextAnswer(
         action=found.action,
         reason=found.reason,

@@ -6,12 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from standfast import bootstrap, bootstrap_telling, model_versions, rollout_announcements
+from standfast.announcements import cause_in_words
 from standfast.errors import FencedError
 from standfast.fleet import parse_input
 from standfast.model_states import ModelState
 from standfast.model_versions import ReplicaPhase
 from standfast.rollout_keeping import ours, write
-from standfast.rollout_steps import NextStep
+from standfast.rollout_steps import EndStep
 
 if TYPE_CHECKING:
     from standfast.fleet import Model
@@ -25,7 +26,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
     May be repeated.
     """
-    step = parse_input(NextStep, event, "the FinishRollout task")
+    step = parse_input(EndStep, event, "the FinishRollout task")
     table, now = bootstrap.cluster_table(), bootstrap.clock().now()
     view = table.view()
     update = _finished(step, view.scope, view.applied.config.model, now)
@@ -41,6 +42,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         announcement = rollout_announcements.canary_served(step, now)
     else:
         announcement = rollout_announcements.put_back(step, update.reverting if update else step.reason, left)
+    if update is not None and update.surge is not None:
+        why = cause_in_words(step.error) if step.error else "nobody knows why"
+        announcement = rollout_announcements.with_node_left(announcement, step, update.surge, why)
     bootstrap_telling.tell(
         announcement,
         incident_id=step.incident_id,

@@ -209,7 +209,7 @@ class World:
     # Prober
 
     def _replica(self, url: str) -> tuple[str, Replica]:
-        name = next(each.replica_id for each in builders.addresses(ACTIVE, 4) if each.url == url)
+        name = next(each.replica_id for each in builders.addresses(ACTIVE, 5) if each.url == url)
         return name, self.replicas[name]
 
     async def in_flight(self, url: str) -> int | None:

@@ -9,7 +9,7 @@ from standfast.bootstrap import settings
 
 if TYPE_CHECKING:
     from standfast.judge_store import JudgeStore
-    from standfast.rollout_ports import ModelLoads, ReplicaTargets, RollingUpdates
+    from standfast.rollout_ports import GroupSizes, ModelLoads, ReplicaTargets, RollingUpdates
 
 
 @cache
@@ -43,3 +43,11 @@ def rolling_updates() -> RollingUpdates:
 
     own = settings()
     return StepFunctions(own.failover_arn, rolling_arn=own.machine_arn(own.region, "rolling-update"))
+
+
+@cache
+def group_sizes() -> GroupSizes:
+    """EC2 Auto Scaling: a node more, and a node fewer."""
+    from standfast.aws.group_sizes import AutoScalingSizes
+
+    return AutoScalingSizes()

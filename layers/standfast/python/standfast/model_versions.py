@@ -62,7 +62,8 @@ class ModelUpdate:
 
     `rollout_id` is the name of the execution that began it. `reverting`: why what was touched goes back to the live
     version; empty while the update goes forward. `attempts`: executions that were to put it back so far. `canary`: None
-    where every replica is to be updated.
+    where every replica is to be updated. `surge`: how many nodes the cluster's group wanted before one more was added
+    for the time of the update; None where none was.
     """
 
     rollout_id: str
@@ -72,6 +73,7 @@ class ModelUpdate:
     reverting: str = ""
     attempts: int = 0
     canary: CanaryLoad | None = None
+    surge: int | None = None
 
     def with_replica(self, replica_id: str, phase: ReplicaPhase, url: str) -> ModelUpdate:
         """With one replica that far."""

@@ -42,16 +42,18 @@ MOST_ATTEMPTS = 3
 
 
 class NextAction(StrEnum):
-    """What a rolling update does next."""
+    """What a rolling update does next; the last but one are a surge's (rollout_surge)."""
 
     REPLICA = "replica"
     WAIT = "wait"
+    SURPLUS = "surplus"
+    SHRINK = "shrink"
     DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What to do, and why in a sentence. `replica_id` and `url` where the action is *replica*."""
+    """What to do, and why in a sentence. `replica_id` and `url` where the action is *replica* or *surplus*."""
 
     action: NextAction
     reason: str

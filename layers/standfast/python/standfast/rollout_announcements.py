@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from standfast.announcements import Announcement, Urgency, links, overridden
@@ -20,7 +21,8 @@ def begun(plan: RollingPlan, replicas: int) -> Announcement:
         (
             f"{plan.to} is loaded on one replica of {plan.cluster_id}, asked, and {plan.before} put back."
             if plan.canary
-            else f"{plan.cluster_id} goes from {plan.before} to {plan.to}, {replicas} replicas one after the other."
+            else f"{plan.cluster_id} goes from {plan.before} to {plan.to}, {replicas} replicas one after the other"
+            f"{', with one node more meanwhile' if plan.surge else ''}."
         ),
         "To give it up, stop the execution: what was touched is put back.",
         *overridden(plan.break_glass),
@@ -77,6 +79,15 @@ def put_back(plan: RollingPlan, why: str, left: Sequence[str]) -> Announcement:
     subject = f"{plan.scope_id}: the update of {plan.cluster_id} was given up"
     outcome = f"put back: {len(left)} left"
     return Announcement(urgency, subject, "\n".join(lines), "RolloutFailed", outcome)
+
+
+def with_node_left(said: Announcement, plan: RollingPlan, nodes: int, why: str) -> Announcement:
+    """The same, with what a person has to do about a node that was added for the update and is still there."""
+    more = (
+        f"Left to do: the Auto Scaling group of {plan.cluster_id} wants one node more than before, which could not be "
+        f"removed ({why}). Set its DesiredCapacity to {nodes}: the node costs until then."
+    )
+    return replace(said, urgency=Urgency.PAGE, text=f"{said.text}\n{more}")
 
 
 def stopped(plan: RollingPlan, why: str) -> Announcement:

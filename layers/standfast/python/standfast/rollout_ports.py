@@ -29,6 +29,37 @@ class ModelLoad:
     manifest_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """Of a cluster's Auto Scaling group: how many nodes it wants, and how many it may have.
+
+    `said`: why one could not be launched since the moment that was asked about, in AWS's own words; else empty.
+    """
+
+    nodes: int
+    most: int
+    said: str = ""
+
+
+class GroupSizes(Protocol):
+    """How many nodes a cluster's Auto Scaling group wants."""
+
+    def size(self, cluster_id: str, since: float) -> GroupSize | None:
+        """What it wants now; None where the cluster has no group with its tag."""
+        ...
+
+    def grow(self, cluster_id: str, nodes: int) -> None:
+        """Have it want so many, if it wants fewer. May be repeated."""
+        ...
+
+    def shrink(self, cluster_id: str, nodes: int, instance_id: str) -> None:
+        """Have it want so many, if it wants more: this instance ends, or with none named one that AWS picks.
+
+        May be repeated: with the size that is asked for nothing ends.
+        """
+        ...
+
+
 class ReplicaTargets(Protocol):
     """The targets of one cluster's target group, by replica id."""
 

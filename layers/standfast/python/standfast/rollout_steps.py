@@ -25,6 +25,7 @@ class RollingInput(BaseModel):
     cluster_id: str = Field(min_length=1)
     version: str | None = Field(default=None, min_length=1, max_length=200, description="as it was registered")
     canary: bool = Field(default=False, description="load it on one replica of a standby, ask that, and put it back")
+    surge: bool = Field(default=False, description="with one node more for as long as it takes, where one can be had")
     put_back: bool = False
     reason: str = Field(min_length=1, max_length=2000)
     trigger: str = Field(default="console", max_length=80)
@@ -38,6 +39,8 @@ class RollingInput(BaseModel):
             )
         if self.canary and self.put_back:
             raise ValueError("canary: with put_back nothing is loaded; leave one of the two out")
+        if self.surge and (self.canary or self.put_back):
+            raise ValueError("surge: a node more is for an update of all replicas; leave it out")
         return self
 
 
@@ -68,11 +71,27 @@ class RollingPlan(BaseModel):
     began_at: float
     break_glass: str = ""
     canary: bool = False
+    surge: bool = False
 
     @property
     def incident_id(self) -> str:
         """What is told of this update is told under it."""
         return f"{self.scope_id}-{self.rollout_id}"
+
+
+class AddedAnswer(BaseModel):
+    """Whether the node more has traffic. `known`: the nodes that were there before; `began_at`: when it was wanted."""
+
+    ready: bool
+    said: str
+    known: list[str]
+    began_at: float
+
+
+class AddStep(RollingPlan):
+    """What AddNode reads. `added` is there from its second time on."""
+
+    added: AddedAnswer | None = None
 
 
 class NextAnswer(BaseModel):
@@ -127,9 +146,21 @@ class ReturnedAnswer(BaseModel):
 
 
 class NextStep(RollingPlan):
-    """What ChooseReplica and FinishRollout read. `next` is there from ChooseReplica's second time on."""
+    """What ChooseReplica reads. `next` is there from its second time on."""
 
     next: NextAnswer | None = None
+
+
+class RemoveStep(RollingPlan):
+    """What RemoveNode reads: the replica whose node goes, none where no node more has come."""
+
+    next: NextAnswer
+
+
+class EndStep(NextStep):
+    """What FinishRollout reads. `error`: what went wrong last, if anything did."""
+
+    error: Caught | None = None
 
 
 class ReplicaStep(RollingPlan):

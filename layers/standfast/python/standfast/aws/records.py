@@ -106,6 +106,7 @@ def _served_from_item(item: Mapping[str, Any]) -> ServedModel:
             reverting=update["reverting"],
             attempts=update["attempts"],
             canary=CanaryLoad(update["canary"]) if update.get("canary") else None,  # not in items of earlier versions
+            surge=update.get("surge"),  # nor this
         ),
     )
 
