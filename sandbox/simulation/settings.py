@@ -36,6 +36,7 @@ def variants(base: Setting) -> dict[str, Setting]:
     found["recovery.start_seconds: 1800"] = _with(base, recovery={"start_seconds": 1800})
     found["failover.hold_down_seconds: 600"] = _with(base, failover={"hold_down_seconds": 600})
     found["moves.automatic_failback: true"] = _with(base, moves={"automatic_failback": True})
+    found["moves.stages: [100]"] = _with(base, moves={"stages": [100]})
     for size in (1, 4):
         found[f"standbys of {size} replicas"] = _standbys(base, size)
     for factor in (0.5, 2.0):
@@ -43,6 +44,7 @@ def variants(base: Setting) -> dict[str, Setting]:
         found[f"persons take {factor:g} x the time"] = _rates(base, factor, "person_minutes")
     for beta in (0.0, 0.02, 0.2):
         found[f"beta {beta:g}"] = replace(base, rates={**base.rates, "beta": beta})
+    found["no bad release is stopped"] = replace(base, rates={**base.rates, "change_escape_share": 1.0})
     found["no blips of the watch's sight"] = replace(base, rates={**base.rates, "blip_mtbf_hours": 1e12})
     found["every hang shows in /health"] = replace(base, rates={**base.rates, "hang_seen_share": 1.0})
     found["engines fail a fourth as often"] = _rates(base, 4.0, "engine_mtbf_hours")
