@@ -217,6 +217,7 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
             ),
         )
         for name in (
+            "AddNode",
             "ChooseReplica",
             "DrainReplica",
             "UpdateReplica",
@@ -226,6 +227,10 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
             "BakeReplica",
         )
     },
+    ("RemoveNode", "FinishRollout"): (
+        ANY,
+        "The version is live, or put back, all the same. FinishRollout pages a person about the node (test_rolling_surge).",
+    ),
     **{
         (name, "LeaveGreen"): (
             WITH_DAMAGE | {"NotServingError", "States.TaskFailed"},
