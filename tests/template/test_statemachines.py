@@ -229,7 +229,7 @@ RECOVERIES: dict[tuple[str, str], tuple[frozenset[str], str]] = {
     },
     ("RemoveNode", "FinishRollout"): (
         ANY,
-        "The version is live, or put back, all the same. FinishRollout pages a person about the node (test_rolling_surge).",
+        "The version is live, or put back, all the same; FinishRollout pages a person about the node.",
     ),
     **{
         (name, "LeaveGreen"): (
