@@ -132,6 +132,7 @@ def serve(address: str, port: int, *, model: str, alias: str, slots: int) -> Non
     parameters.cpuparams_batch.n_threads = 1
     parameters.endpoint_metrics = True
     parameters.endpoint_slots = True
+    parameters.cache_ram_mib = 0  # else every prompt is kept, 8 GiB of them, and each request looks through all
     parameters.warmup = False
     parameters.ui = False
     ended = threading.Event()
