@@ -16,7 +16,7 @@ from standfast.aws.group_sizes import AutoScalingSizes
 from standfast.errors import AccessDeniedError
 from standfast.rollout_ports import GroupSize
 
-CLUSTER = "use1-a"
+CLUSTER, TEMPLATE = "use1-a", "gpu-of-sizes"
 
 
 @dataclass
@@ -36,14 +36,17 @@ def group(aws: str) -> Iterator[Group]:
     ec2, autoscaling = boto3.client("ec2", region_name=aws), boto3.client("autoscaling", region_name=aws)
     vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.8.1.0/24")["Subnet"]["SubnetId"]
-    ec2.create_launch_template(LaunchTemplateName="gpu", LaunchTemplateData={"ImageId": "ami-12c6146b"})
+    ec2.create_launch_template(LaunchTemplateName=TEMPLATE, LaunchTemplateData={"ImageId": "ami-12c6146b"})
     for name in (CLUSTER, "use1-b"):
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=name, MinSize=0, MaxSize=3, DesiredCapacity=2, VPCZoneIdentifier=subnet,
-            LaunchTemplate={"LaunchTemplateName": "gpu"},
+            LaunchTemplate={"LaunchTemplateName": TEMPLATE},
             Tags=[{"Key": "standfast:cluster", "Value": name, "PropagateAtLaunch": True}],
         )  # fmt: skip
     yield Group(autoscaling, AutoScalingSizes(autoscaling))
+    for name in (CLUSTER, "use1-b"):
+        autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+    ec2.delete_launch_template(LaunchTemplateName=TEMPLATE)
 
 
 def test_it_says_how_many_there_are_and_may_be(group: Group) -> None:
@@ -77,14 +80,14 @@ def test_without_the_node_the_wish_alone_is_taken_back(group: Group, instance_id
 
 
 def test_only_what_was_refused_since_is_told() -> None:
-    client = boto3.client("autoscaling", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")  # noqa: S106
+    client = boto3.client("autoscaling", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
     now = datetime(2026, 11, 27, 1, 0, tzinfo=UTC)
     group = {
         "AutoScalingGroupName": CLUSTER, "MinSize": 0, "MaxSize": 3, "DesiredCapacity": 3, "DefaultCooldown": 300,
         "AvailabilityZones": ["us-east-1a"], "HealthCheckType": "ELB", "CreatedTime": now,
     }  # fmt: skip
     activity = {
-        "ActivityId": "1", "AutoScalingGroupName": CLUSTER, "Cause": "", "StartTime": now, "StatusCode": "Failed",
+        "ActivityId": "1", "AutoScalingGroupName": CLUSTER, "Cause": "asked", "StartTime": now, "StatusCode": "Failed",
         "StatusMessage": "InsufficientInstanceCapacity",
     }  # fmt: skip
     old = {**activity, "StartTime": now - timedelta(hours=1), "StatusMessage": "long ago"}

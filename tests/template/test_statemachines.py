@@ -70,6 +70,7 @@ RAISED_BY = {
         "ApplyRemedy",
         "Readmit",
         "BeginRollout",
+        "AddNode",
         "ChooseReplica",
         "BeginDeployment",
         "JoinFleet",
@@ -110,7 +111,7 @@ RAISED_BY = {
         "BeginDeployment",
         "TakeRegionLease",
     },
-    "NoHeadroomError": {"SelectStandby", "ChooseReplica", "PlanDeployment", "CheckPeerCapacity"},
+    "NoHeadroomError": {"SelectStandby", "AddNode", "ChooseReplica", "PlanDeployment", "CheckPeerCapacity"},
     "NoPeerProvenError": {"CheckPeerCapacity", "Condemn"},
     "NoStandbyProvenError": {"SelectStandby"},
     "NotServingError": {
