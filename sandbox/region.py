@@ -16,11 +16,12 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from sandbox.aws import function_targets, load_balancing
 from sandbox.aws.network import ROUND_TRIPS, WORLD
+from sandbox.aws.tags import tag_conditions
 from sandbox.control import ControlStack
 from sandbox.fleet.frontdoor import FrontDoor
 from sandbox.fleet.gateway import GATEWAY_ACTIONS, Gateway
 from sandbox.fleet.load import Load, Plan
-from sandbox.fleet.nodes import Nodes
+from sandbox.fleet.nodes import CLUSTER_TAG, Nodes
 from sandbox.fleet.routing import Roads
 from sandbox.plan import (
     CLIENTS,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from sandbox.fleet.models import Model
     from sandbox.fleet.routing import Routing
     from sandbox.plan import RegionPlan
+    from standfast.fleet import Cluster
     from standfast.stores import View
 
 FRESH_SECONDS, FRESH_REPORT_SECONDS = 7.0, 80.0
@@ -66,6 +68,11 @@ class RuleChange:
     at: float
     weights: Mapping[str, int]
     low_priority: Mapping[str, int] = field(default_factory=dict)
+
+
+def clusters(view: View) -> Mapping[str, Cluster]:
+    """The clusters that the view's Region has now: FleetConfig's, and what deployments made of them."""
+    return view.applied.config.region(view.scope.scope_id).clusters
 
 
 def _claim_network() -> tuple[socket.socket, int]:
@@ -97,7 +104,7 @@ class SandboxRegion(ControlStack):
         self.door: FrontDoor
         self.load: Load | None = None
         self._directory = directory
-        self._auto_scaling_groups: list[str] = []
+        self.node_roles: list[str] = []
         self._claim, self._second = _claim_network()
         self._is_dark = False
 
@@ -115,7 +122,7 @@ class SandboxRegion(ControlStack):
             parameters = {"ClusterId": cluster_id, "DesiredCapacity": str(count), **network}
             outputs = self._deploy(f"gpu-{cluster_id}", "gpu-cluster.yaml", parameters)
             self.groups[cluster_id] = outputs["TargetGroupArn"]
-            self._auto_scaling_groups.append(outputs["AutoScalingGroupName"])
+            self.node_roles.append(f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/{outputs['NodeRoleName']}")
         parameters = {
             "PrimaryClusterId": self.primary,
             "StandbyClusterId": self.standby,
@@ -133,7 +140,6 @@ class SandboxRegion(ControlStack):
         self.nodes = Nodes(
             self.client("ec2"),
             self.client("autoscaling"),
-            self._auto_scaling_groups,
             models=lambda _: self.model,
             log_directory=logs,
             shell_directory=self._directory / "nodes",
@@ -305,19 +311,22 @@ class SandboxRegion(ControlStack):
         return unfinished(self.view().scope.desired) is None
 
     def _targets_are_healthy(self) -> bool:
-        health = self.door.health()
-        return len(health) == sum(self.replicas.values()) and set(health.values()) == {"healthy"}
+        there, health = clusters(self.view()), self.door.health()
+        groups = {cluster.target_group_arn for cluster in there.values()}
+        found = [state for (group, _, _), state in health.items() if group in groups]
+        return len(found) == sum(each.replicas for each in there.values()) and set(found) == {"healthy"}
 
     def _watch_agrees(self) -> bool:
-        assessments = self.view().assessments
-        return set(assessments) == set(self.replicas) and all(
-            assessment.verdict is Verdict.HEALTHY and time.time() - assessment.assessed_at < FRESH_SECONDS
-            for assessment in assessments.values()
+        view = self.view()
+        found = [view.assessments.get(cluster_id) for cluster_id in clusters(view)]
+        return all(
+            each is not None and each.verdict is Verdict.HEALTHY and time.time() - each.assessed_at < FRESH_SECONDS
+            for each in found
         )
 
     def _nodes_report(self) -> bool:
         view = self.view()
-        reports = (view.nodes.get(cluster_id) for cluster_id in self.replicas)
+        reports = (view.nodes.get(cluster_id) for cluster_id in clusters(view))
         return not view.applied.config.failover.require_node_report or all(
             report is not None and report.reported_at and time.time() - report.reported_at < FRESH_REPORT_SECONDS
             for report in reports
@@ -365,6 +374,9 @@ class SandboxRegion(ControlStack):
 
     def _follow(self, routing: Routing) -> None:
         self.door.apply(routing)
+        for arn in routing.target_groups:
+            if cluster_id := tag_conditions(arn).get(f"aws:ResourceTag/{CLUSTER_TAG}"):
+                self.groups[cluster_id] = arn
         names = {arn: cluster_id for cluster_id, arn in self.groups.items()}
         names[self.entry.get("ShedTargetGroupArn", "")] = SHED
         service, low_priority = (

@@ -180,6 +180,7 @@ class Sandbox:
         if isinstance(stack, SandboxRegion):
             parameters["ListenerRuleArn"] = stack.rule_arn
             parameters["LowPriorityRuleArn"] = stack.entry["LowPriorityRuleArn"]
+            parameters["NodeRoleArns"] = ",".join(stack.node_roles)
         return parameters
 
     def apply_config(self, **changes: Any) -> None:

@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     way = deployments.decide_way_back(desired, deployment, proven)
     if way.weights is None:
         raise NotServingError(way.reason)
-    why = f"{why}. {way.reason}"
+    why = f"{why.rstrip('.')}. {way.reason}"
     following = desired.next(
         token=step.token,
         reason=f"{step.green} is given up: {why}",

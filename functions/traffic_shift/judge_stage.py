@@ -67,4 +67,5 @@ def _judged(step: JudgeStep, config: FleetConfig, pairs: list[Pair], began: floa
     warm = step.release is not None and began - shifted_at >= rules.cold_start_seconds
     found = look(store.read_evidence(version), pairs, rules, stages=stages, warm=warm)
     store.write_evidence(version, found, token=step.token, now=now)
-    return judge(found, rules, stages=stages, baked_seconds=now - shifted_at, bake_seconds=step.bake_seconds)
+    baked, times = now - shifted_at, release_judgement.compares_times(step)
+    return judge(found, rules, stages=stages, baked_seconds=baked, bake_seconds=step.bake_seconds, times=times)

@@ -24,7 +24,8 @@ from moto.core.utils import get_service_model
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
-from sandbox.aws import auto_scaling, bucket_policies, global_tables
+from sandbox.aws import auto_scaling, bucket_policies, creations, global_tables
+from sandbox.aws.creations import Need
 from sandbox.aws.faults import Faults
 from sandbox.aws.latency import DYNAMODB, ELB_CALL, MRSC
 from sandbox.aws.policies import is_allowed, role_documents
@@ -147,6 +148,10 @@ def _group_of_instance(parameters: Any, caller: Caller) -> list[str]:
     return [str(group.arn) if group else _arn("autoscaling", "autoScalingGroup:", "none", caller)]
 
 
+def _group(parameters: Any, caller: Caller) -> list[str]:
+    return [creations.group_arn(caller.account, caller.region, str(parameters["AutoScalingGroupName"]))]
+
+
 def _quota(parameters: Any, caller: Caller) -> list[str]:
     return [_arn("servicequotas", f"{parameters['ServiceCode']}/", str(parameters["QuotaCode"]), caller)]
 
@@ -171,7 +176,7 @@ _RESOURCES: Final[Mapping[str, Sequence[tuple[str, Callable[[Any, Caller], list[
         ("Names", _named("ssm", "parameter/", "Names")),
         ("Path", _named("ssm", "parameter/", "Path")),
     ],
-    "autoscaling": [("InstanceId", _group_of_instance)],
+    "autoscaling": [("InstanceId", _group_of_instance), ("AutoScalingGroupName", _group)],
     "route53": [("HostedZoneId", _global("hostedzone/", "HostedZoneId")), ("Id", _global("change/", "Id"))],
     "servicequotas": [("QuotaCode", _quota)],
     "logs": [("logGroupName", _named("logs", "log-group:", "logGroupName"))],
@@ -229,10 +234,11 @@ class Authorizer:
             return
         context = {"aws:RequestedRegion": region, "aws:SecureTransport": "true"}
         needed = _needs(request, service, operation, caller)
-        for action, resource in needed:
-            if (said := self.check(caller, action, resource, context | tag_conditions(resource))) is not None:
-                _refuse(request, service, action, said)
-        first, _ = needed[0]
+        for need in needed:
+            known = context | tag_conditions(need.resource) | dict(need.context)
+            if (said := self.check(caller, need.action, need.resource, known)) is not None:
+                _refuse(request, service, need.action, said)
+        first = needed[0].action
         self._faults.meet(
             caller.role,
             region,
@@ -280,31 +286,33 @@ def _wait(service: str, operation: str, request: Any) -> str | None:
     return None
 
 
-def _needs(request: Any, service: str, operation: str, caller: Caller) -> list[tuple[str, str]]:
-    """Each action on each resource that the request needs."""
+def _needs(request: Any, service: str, operation: str, caller: Caller) -> list[Need]:
+    """Each action on each resource that the request needs, with what is true of it alone."""
     if service == "s3":
         action = _S3_ACTIONS.get(operation, operation)
         if action == "GetObject" and "versionId" in parse_qs(urlsplit(request.uri).query):
             action = "GetObjectVersion"
-        needed = [(f"s3:{action}", _s3_resource(request))]
+        needed = [Need(f"s3:{action}", _s3_resource(request))]
         if source := request.headers.get("x-amz-copy-source"):
-            needed.append(("s3:GetObject", f"arn:aws:s3:::{unquote(source).lstrip('/').partition('?')[0]}"))
+            needed.append(Need("s3:GetObject", f"arn:aws:s3:::{unquote(source).lstrip('/').partition('?')[0]}"))
         return needed
     action = f"{service}:{'InvokeFunction' if (service, operation) == ('lambda', 'Invoke') else operation}"
     if _NO_RESOURCE_TYPE.fullmatch(action):
-        return [(action, "*")]
+        return [Need(action, "*")]
     parameters = _parameters(request, operation)
+    if made := creations.needs(action, parameters, caller.account, caller.region):
+        return made
     if "TransactItems" in parameters:
         return [
-            (f"dynamodb:{_IN_TRANSACTION[kind]}", resource)
+            Need(f"dynamodb:{_IN_TRANSACTION[kind]}", resource)
             for item in parameters["TransactItems"]
             for kind, inner in item.items()
             for resource in _table(inner, caller)
         ]
     for name, resources in _RESOURCES.get(service, ()):
         if parameters.get(name):
-            return [(action, resource) for resource in resources(parameters, caller)]
-    return [(action, "*")]
+            return [Need(action, resource) for resource in resources(parameters, caller)]
+    return [Need(action, "*")]
 
 
 def _s3_resource(request: Any) -> str:

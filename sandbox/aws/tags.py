@@ -16,7 +16,7 @@ _OWN_KEYS: Final = {"ec2": "ssm:resourceTag", "autoscaling": "autoscaling:Resour
 
 
 def tag_conditions(arn: str) -> dict[str, str]:
-    """An instance's, a target group's or an Auto Scaling group's tags, under every name; nothing of other resources."""
+    """The tags of an instance, a target group, a rule or an Auto Scaling group, under every name; nothing of others."""
     _, _, service, region, account, name = arn.split(":", 5) if arn.count(":") >= 5 else [""] * 6
     if service not in _TAGS:
         return {}
@@ -31,13 +31,12 @@ def _of_instance(account: str, region: str, name: str) -> Mapping[str, str]:
     return {} if instance is None else {tag["key"]: tag["value"] for tag in instance.get_tags()}
 
 
-def _of_target_group(account: str, region: str, name: str) -> Mapping[str, str]:
-    if not name.startswith("targetgroup/"):
+def _of_the_entry(account: str, region: str, name: str) -> Mapping[str, str]:
+    if not name.startswith(("targetgroup/", "listener-rule/")):
         return {}
-    backend = elbv2_backends[account][region]
-    arn = next((arn for arn in backend.target_groups if arn.endswith(f":{name}")), None)
-    tags = backend.tagging_service.list_tags_for_resource(arn)["Tags"] if arn else []
-    return {tag["Key"]: tag["Value"] for tag in tags}
+    arn = f"arn:aws:elasticloadbalancing:{region}:{account}:{name}"
+    tags: Mapping[str, str] = elbv2_backends[account][region].tagging_service.get_tag_dict_for_resource(arn)
+    return tags
 
 
 def _of_group(account: str, region: str, name: str) -> Mapping[str, str]:
@@ -47,6 +46,6 @@ def _of_group(account: str, region: str, name: str) -> Mapping[str, str]:
 
 _TAGS: Final[Mapping[str, Callable[[str, str, str], Mapping[str, str]]]] = {
     "ec2": _of_instance,
-    "elasticloadbalancing": _of_target_group,
+    "elasticloadbalancing": _of_the_entry,
     "autoscaling": _of_group,
 }

@@ -40,18 +40,17 @@ class Node:
 
 
 class Nodes:
-    """Replicas for the InService instances of the groups. `follow` may be called while others look.
+    """Replicas for the InService instances of all groups with a cluster's tag. `follow` may be called while others do.
 
-    `ec2_client` and `autoscaling_client` are boto3 clients. `models` gives the model that a cluster serves. Under
-    `shell_directory` each node has a shell with the GPUs of its instance type. `objects`: what nodes fetch
-    from S3.
+    `ec2_client` and `autoscaling_client` are boto3 clients of one Region. `models` gives the model that a cluster
+    serves. Under `shell_directory` each node has a shell with the GPUs of its instance type. `objects`: what nodes
+    fetch from S3.
     """
 
     def __init__(
         self,
         ec2_client: Any,
         autoscaling_client: Any,
-        group_names: Sequence[str],
         *,
         models: Callable[[str], Model],
         shell_directory: Path,
@@ -62,7 +61,6 @@ class Nodes:
     ) -> None:
         self._ec2 = ec2_client
         self._autoscaling = autoscaling_client
-        self._group_names = tuple(group_names)
         self._models = models
         self._engine_port = engine_port
         self._slots = slots
@@ -148,11 +146,8 @@ class Nodes:
         self.close()
 
     def _in_service(self) -> list[Mapping[str, Any]]:
-        groups = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=list(self._group_names))
-        found = groups["AutoScalingGroups"]
-        missing = set(self._group_names) - {group["AutoScalingGroupName"] for group in found}
-        if missing:
-            raise ValueError(f"no such Auto Scaling group: {', '.join(sorted(missing))}")
+        tagged = [{"Name": "tag-key", "Values": [CLUSTER_TAG]}]
+        found = self._autoscaling.describe_auto_scaling_groups(Filters=tagged, MaxRecords=100)["AutoScalingGroups"]
         ids = [
             instance["InstanceId"]
             for group in found

@@ -1,4 +1,4 @@
-"""The Auto Scaling seam: what it is told to terminate is replaced a moment later, and that one alone is registered."""
+"""The Auto Scaling seam: what is wanted comes a moment later, and that alone is registered; what is not wanted goes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox.aws.auto_scaling import NO_CAPACITY, NO_QUOTA, AutoScaling
+from sandbox.aws.auto_scaling import NO_CAPACITY, NO_QUOTA, AutoScaling, stabilized
 from sandbox.aws.latency import Latencies, LatencyInjector
 from sandbox.aws.tags import tag_conditions
 from tests.sandbox.conftest import wait_for
@@ -28,11 +28,23 @@ class Group:
     autoscaling: Any
     target_group: str
     seam: AutoScaling
+    subnet: str
     changes: list[int] = field(default_factory=list)
 
-    def instances(self) -> set[str]:
-        found = self.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]["Instances"]
-        return {instance["InstanceId"] for instance in found}
+    def instances(self, name: str = "a") -> set[str]:
+        found = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        return {instance["InstanceId"] for group in found for instance in group["Instances"]}
+
+    def make(self, name: str, desired: int) -> None:
+        self.autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name, MinSize=0, MaxSize=4, DesiredCapacity=desired, VPCZoneIdentifier=self.subnet,
+            LaunchTemplate={"LaunchTemplateName": "gpu"}, TargetGroupARNs=[self.target_group],
+            Tags=[{"Key": "standfast:cluster", "Value": "use1-a", "PropagateAtLaunch": True}],
+        )  # fmt: skip
+
+    def states(self, instance_ids: set[str]) -> set[str]:
+        found = self.ec2.describe_instances(InstanceIds=sorted(instance_ids))["Reservations"]
+        return {instance["State"]["Name"] for each in found for instance in each["Instances"]}
 
     def targets(self) -> set[str]:
         found = self.elb.describe_target_health(TargetGroupArn=self.target_group)["TargetHealthDescriptions"]
@@ -58,13 +70,9 @@ def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[Group]:
             "TargetGroupArn"
         ]
         ec2.create_launch_template(LaunchTemplateName="gpu", LaunchTemplateData={"ImageId": "ami-12c6146b"})
-        autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName="a", MinSize=0, MaxSize=4, DesiredCapacity=2, VPCZoneIdentifier=subnet,
-            LaunchTemplate={"LaunchTemplateName": "gpu"}, TargetGroupARNs=[arn],
-            Tags=[{**tags[0], "PropagateAtLaunch": True}],
-        )  # fmt: skip
         seam = AutoScaling(LatencyInjector(Latencies.none()))
-        made = Group(ec2, elb, autoscaling, arn, seam)
+        made = Group(ec2, elb, autoscaling, arn, seam, subnet)
+        made.make("a", 2)
         seam.on_change(REGION, lambda: made.changes.append(len(made.instances())))
         take_back = seam.install()
         yield made
@@ -92,8 +100,59 @@ def test_with_less_capacity_wanted_none_comes(group: Group) -> None:
     assert group.instances() == {other}
 
 
-def activities(group: Group) -> list[tuple[str, str]]:
-    found = group.autoscaling.describe_scaling_activities(AutoScalingGroupName="a", MaxRecords=2)["Activities"]
+def test_a_group_that_is_made_gets_its_instances_later_and_one_of_a_stack_at_once(group: Group) -> None:
+    group.make("b", 2)
+    wait_for("its instances", lambda: group.changes)
+    assert len(group.instances("b")) == 2
+    assert group.targets() == group.instances("a") | group.instances("b")
+    assert activities(group, "b") == [("Successful", "")]
+    with stabilized():
+        group.make("c", 2)
+    assert len(group.instances("c")) == 2
+    with pytest.raises(ClientError, match="already exists") as refused:
+        group.make("b", 2)
+    assert refused.value.response["Error"]["Code"] == "AlreadyExists"
+
+
+def test_a_group_grows_by_what_it_wants_and_shrinks_by_the_oldest(group: Group) -> None:
+    before = group.instances()
+    group.elb.deregister_targets(TargetGroupArn=group.target_group, Targets=[{"Id": each} for each in before])
+    group.autoscaling.set_desired_capacity(AutoScalingGroupName="a", DesiredCapacity=3)
+    wait_for("one more", lambda: group.changes == [3])
+    (new,) = group.instances() - before
+    assert group.targets() == {new}  # what somebody deregistered stays so
+    with pytest.raises(ClientError, match="New SetDesiredCapacity value 5 is above max value 4"):
+        group.autoscaling.set_desired_capacity(AutoScalingGroupName="a", DesiredCapacity=5)
+    group.autoscaling.update_auto_scaling_group(AutoScalingGroupName="a", MinSize=0, DesiredCapacity=1)
+    wait_for("two fewer", lambda: group.changes == [3, 1])
+    assert group.instances() == {new}
+    assert group.states(before) == {"terminated"}
+
+
+def test_a_group_goes_with_its_instances_by_force_only(group: Group) -> None:
+    before = group.instances()
+    with pytest.raises(ClientError) as refused:
+        group.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="a")
+    assert refused.value.response["Error"]["Code"] == "ResourceInUse"
+    group.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="a", ForceDelete=True)
+    wait_for("its end", lambda: not group.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"])
+    assert group.states(before) == {"terminated"}
+    assert group.targets() == set()
+    assert group.changes == [0]
+
+
+def test_a_group_for_which_there_are_no_instances_says_so_and_gets_them_later(group: Group) -> None:
+    group.seam.run_out(REGION)
+    group.make("b", 1)
+    assert activities(group, "b") == [("Failed", NO_CAPACITY)]
+    assert group.instances("b") == set()
+    group.seam.restock(REGION)
+    wait_for("a launch", lambda: group.changes)
+    assert len(group.instances("b")) == 1
+
+
+def activities(group: Group, name: str = "a") -> list[tuple[str, str]]:
+    found = group.autoscaling.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=2)["Activities"]
     return [(each["StatusCode"], each.get("StatusMessage", "")) for each in found]
 
 

@@ -31,28 +31,26 @@ def clients() -> Iterator[tuple[Any, Any]]:
             LaunchTemplateName="gpu",
             LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "g5.xlarge"},  # an image that moto knows
         )
-        for name, size, tagged in (("blue", 2, True), ("green", 1, True), ("plain", 1, False)):
-            tag = {"Key": "standfast:cluster", "Value": f"{name}-cluster", "PropagateAtLaunch": tagged}
-            autoscaling.create_auto_scaling_group(
-                AutoScalingGroupName=name,
-                MinSize=0,
-                MaxSize=4,
-                DesiredCapacity=size,
-                LaunchTemplate={"LaunchTemplateName": "gpu"},
-                VPCZoneIdentifier=subnet,
-                Tags=[tag],
-            )
+        make_group(autoscaling, "blue", subnet, size=2)
+        make_group(autoscaling, "green", subnet)
         yield ec2, autoscaling
+
+
+def make_group(autoscaling: Any, name: str, subnet: str, *, size: int = 1, tagged: bool = True) -> None:
+    tag = {"Key": "standfast:cluster", "Value": f"{name}-cluster", "PropagateAtLaunch": tagged}
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=name, MinSize=0, MaxSize=4, DesiredCapacity=size,
+        LaunchTemplate={"LaunchTemplateName": "gpu"}, VPCZoneIdentifier=subnet, Tags=[tag],
+    )  # fmt: skip
 
 
 @pytest.fixture
 def nodes(clients: tuple[Any, Any], tmp_path: Path) -> Iterator[Nodes]:
     with socket.create_server(("", 0)) as free:  # free at every address
         port = free.getsockname()[1]
-    seeds = {"blue-cluster": 1, "green-cluster": 2}
+    seeds = {"blue-cluster": 1, "green-cluster": 2, "late-cluster": 2}
     with Nodes(
         *clients,
-        ("blue", "green"),
         models=lambda cluster_id: tiny_model(seeds[cluster_id], tmp_path),
         engine_port=port,
         log_directory=tmp_path,
@@ -133,13 +131,27 @@ def test_closing_frees_every_address(nodes: Nodes) -> None:
         socket.create_server(address).close()
 
 
-def test_unknown_clusters_groups_and_untagged_instances_are_named(
-    nodes: Nodes, clients: tuple[Any, Any], tmp_path: Path
+def test_a_group_that_is_made_later_is_followed_and_one_that_goes_takes_its_nodes_along(
+    nodes: Nodes, clients: tuple[Any, Any]
 ) -> None:
+    _, autoscaling = clients
+    subnet = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]["VPCZoneIdentifier"]
+    make_group(autoscaling, "late", subnet)
+    (late,) = nodes.follow().nodes("late-cluster")
+    assert answers(late.replica)
+    autoscaling.delete_auto_scaling_group(AutoScalingGroupName="late", ForceDelete=True)
+    nodes.follow()
+    assert not late.replica.alive
+    with pytest.raises(KeyError, match="late-cluster"):
+        nodes.nodes("late-cluster")
+
+
+def test_unknown_clusters_and_untagged_instances_are_named(nodes: Nodes, clients: tuple[Any, Any]) -> None:
     with pytest.raises(KeyError, match="red-cluster"):
         nodes.kill("red-cluster")
-    models = lambda cluster_id: nodes.nodes()[0].replica.model  # noqa: E731
-    with pytest.raises(ValueError, match="no such Auto Scaling group: red"):
-        Nodes(*clients, ("blue", "red"), models=models, shell_directory=tmp_path).follow()
+    _, autoscaling = clients
+    subnet = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]["VPCZoneIdentifier"]
+    make_group(autoscaling, "plain", subnet, tagged=False)
     with pytest.raises(ValueError, match="has no tag standfast:cluster"):
-        Nodes(*clients, ("plain",), models=models, shell_directory=tmp_path).follow()
+        nodes.follow()
+    autoscaling.delete_auto_scaling_group(AutoScalingGroupName="plain", ForceDelete=True)

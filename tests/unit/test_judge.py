@@ -63,6 +63,16 @@ def test_a_release_that_is_no_worse_is_promoted_and_the_reason_has_the_figures()
     assert "in 240 pairs, limit 1.5 times" in found.reason
 
 
+def test_times_that_cannot_be_compared_say_nothing_and_all_else_says_what_it_did() -> None:
+    def verdict(canary: Any) -> Verdict:
+        evidence = looked(*many(canary))
+        return judge(evidence, RULES, stages=STAGES, baked_seconds=150, bake_seconds=120, times=False).verdict
+
+    assert verdict({"between_tokens": 1.6}) is Verdict.PROMOTE  # the stable idles: judge() alone would abort
+    assert judged(*many({"between_tokens": 1.6})).verdict is Verdict.ABORT
+    assert verdict({"failed": True}) is Verdict.ABORT
+
+
 @pytest.mark.parametrize("looks", [0, 1, 30])
 def test_an_idle_canary_is_never_promoted(looks: int) -> None:
     idle = [[Pair("short", None, WELL)] * 12] * looks

@@ -12,7 +12,7 @@ from standfast.capacity import Fit
 from standfast.errors import InvalidInputError
 from standfast.judge import StageVerdict, Verdict
 from standfast.move_judgement import StageAction, StageDecision, with_headroom
-from standfast.release_judgement import bake_seconds, check_time, combined, following, is_sampled
+from standfast.release_judgement import bake_seconds, check_time, combined, compares_times, following, is_sampled
 from standfast.rollout_rules import RolloutRules
 from standfast.shifting import ShiftInput, ShiftPlan, Stage
 from tests.builders import ACTIVE, EXECUTION, SCOPE, STANDBY
@@ -117,3 +117,9 @@ def test_a_release_that_could_outlast_its_execution_is_refused_before_it_begins(
     check_time(asked(bake_seconds=3600, release=None), RULES)  # its parent has counted
     with pytest.raises(InvalidInputError, match=r"add up to 22680 s in 3 stages, a release may take 10800 s"):
         check_time(asked(bake_seconds=3600), RULES)
+
+
+def test_times_are_compared_while_the_stable_is_loaded_as_the_canary_is() -> None:
+    assert [compares_times(plan(number)) for number in (1, 2, 3)] == [True, True, False]
+    whole = plan().model_copy(update={"stages": [100], "stage": Stage(number=1, weight=100, pause=False, last=True)})
+    assert compares_times(whole)  # else nothing would be said of its times at all

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.aws.auto_scaling import stabilized
 from sandbox.aws.resources import Created, ResourceType, pick, tag_map
 
 if TYPE_CHECKING:
@@ -81,25 +82,30 @@ def _template_version(template: str, version: int) -> Created:
 
 
 def _auto_scaling_group(context: Context, properties: Properties) -> Created:
-    context.call(
-        "autoscaling", "create_auto_scaling_group", AutoScalingGroupName=context.name,
-        VPCZoneIdentifier=",".join(properties["VPCZoneIdentifier"]),
-        **pick(properties, *_GROUP_SIZE, "TargetGroupARNs", "TerminationPolicies", "Tags",
-               "NewInstancesProtectedFromScaleIn", DefaultCooldown="Cooldown"),
-    )  # fmt: skip
+    with stabilized():
+        context.call(
+            "autoscaling", "create_auto_scaling_group", AutoScalingGroupName=context.name,
+            VPCZoneIdentifier=",".join(properties["VPCZoneIdentifier"]),
+            **pick(properties, *_GROUP_SIZE, "TargetGroupARNs", "TerminationPolicies", "Tags",
+                   "NewInstancesProtectedFromScaleIn", DefaultCooldown="Cooldown"),
+        )  # fmt: skip
     return Created(context.name)
 
 
 def _update_auto_scaling_group(context: Context, created: Created, properties: Properties) -> Created:
-    context.call(
-        "autoscaling", "update_auto_scaling_group", AutoScalingGroupName=created.physical_id,
-        **pick(properties, *_GROUP_SIZE),
-    )  # fmt: skip
+    with stabilized():
+        context.call(
+            "autoscaling", "update_auto_scaling_group", AutoScalingGroupName=created.physical_id,
+            **pick(properties, *_GROUP_SIZE),
+        )  # fmt: skip
     return created
 
 
 def _delete_auto_scaling_group(context: Context, created: Created) -> None:
-    context.call("autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=created.physical_id, ForceDelete=True)
+    with stabilized():
+        context.call(
+            "autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=created.physical_id, ForceDelete=True
+        )
 
 
 def _load_balancer(context: Context, properties: Properties) -> Created:

@@ -169,10 +169,16 @@ def look(
 
 
 def judge(
-    found: StageEvidence, rules: RolloutRules, *, stages: int, baked_seconds: float, bake_seconds: float
+    found: StageEvidence,
+    rules: RolloutRules,
+    *,
+    stages: int,
+    baked_seconds: float,
+    bake_seconds: float,
+    times: bool = True,
 ) -> StageVerdict:
-    """The verdict on a stage of so many that has baked for `baked_seconds`."""
-    findings = tuple(_findings(found, rules, stages))
+    """The verdict on a stage of so many that has baked for `baked_seconds`. `times`: whether they can be compared."""
+    findings = tuple(each for each in _findings(found, rules, stages) if times or each.metric not in TIMES)
     worse = [each for each in findings if each.worse]
     critical = [each for each in worse if each.metric in rules.critical]
     if critical:

@@ -20,9 +20,22 @@ if TYPE_CHECKING:
     from standfast.shifting import ShiftInput, ShiftPlan, Stage
 
 
+HALF = 50
+"""Per cent of the traffic."""
+
+
 def is_sampled(plan: ShiftPlan) -> bool:
     """Whether synthetic requests are asked. A planned move that does not bake is over before they say anything."""
     return plan.release is not None or plan.bake_seconds > 0
+
+
+def compares_times(plan: ShiftPlan) -> bool:
+    """Whether canary and stable are loaded so that their times can be compared.
+
+    Who has more than half of the traffic answers more slowly than who has the rest, be it no worse: in the last stage
+    the stable idles. Where every stage is such a one, they are compared all the same: else nobody would.
+    """
+    return plan.stage.weight <= HALF or plan.stages[0] > HALF
 
 
 def check_time(asked: ShiftInput, rules: RolloutRules) -> None:
