@@ -57,7 +57,13 @@ def cost(usual: Usual, piece_seconds: float) -> dict[str, float]:
     hours = Settings(table="t", scope="s").keep_seconds / 3600
     writes = sum(units.values()) * PRICES["write_per_million"]
     storage = MILLION * kept * hours / MONTH_HOURS * PRICES["storage_per_gb_month"]
-    return {**units, "usd_per_million_requests": round(writes + storage, 2)}
+    # Each change once more in the next Region's table, and over there.
+    sent = MILLION * (kept + layout.size(head) / 2**30) * PRICES["transfer_between_regions_per_gb"]
+    return {
+        **units,
+        "usd_per_million_requests": round(writes + storage, 2),
+        "usd_with_copies_in_the_next_region": round(2 * (writes + storage) + sent, 2),
+    }
 
 
 def run_cost(console: Console, usual: Usual) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """AnswerRequests: have requests answered whose server is gone. Started by a failover, and by `checkpoint`.
 
-It works as long as it may, until none is left that was accepted before it began. May run twice at once: each request
-has one owner at a time.
+It works as long as it may, until none is left that was accepted before it began: of this Region, and of one that is
+condemned and whose next one it is. May run twice at once: each request has one owner at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from standfast import bootstrap, bootstrap_journals
+from standfast import bootstrap, bootstrap_journals, bootstrap_regions, in_flight
 from standfast.fleet import parse_input
 from standfast.invocation import end_of_work
 from standfast.journal import Limits
@@ -45,6 +45,7 @@ async def _resume(asked: AnswerInput, context: Context) -> dict[str, Any]:
     resumer = Resumer(
         f"answer-requests/{context.aws_request_id}",
         region,
+        in_flight.scopes_of(region, fleet, bootstrap_regions.region_states(), clock.now()),
         requests,
         bootstrap_journals.completer(fleet, region),
         requests.read_serving(region) or serving_of(fleet.model),

@@ -6,7 +6,8 @@ DynamoDB"; "Retain discarded records for a DynamoDB event source"):
 
 - a batch goes when it is full or its first record has waited for the window; one at a time, in order;
 - a write that changes nothing, and one that is taken back with its transaction, make no record;
-- a batch that fails is tried again, in halves where the mapping says so, and then told to the queue, by its numbers;
+- a batch that fails is tried again, in halves where the mapping says so, until its attempts or its time are over, and
+  then told to the queue, by its numbers;
 - the function's role reads the stream, and writes to the queue.
 
 Of a stream the last `KEPT` records are there, where AWS keeps a day.
@@ -14,6 +15,7 @@ Of a stream the last `KEPT` records are there, where AWS keeps a day.
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import threading
@@ -115,7 +117,7 @@ class Streams:
             if ":dynamodb:" in mapping.event_source_arn:
                 function = here.get_function(mapping.function_arn)
                 _check_role(function, mapping.event_source_arn)
-                self._start(mapping, function)
+                self._start(mapping, function, spec.get("MaximumRecordAgeInSeconds"))  # moto forgets it
             return mapping
 
         backend.create_event_source_mapping = create_event_source_mapping
@@ -137,11 +139,11 @@ class Streams:
         for reader in self._readers:
             reader.join()
 
-    def _start(self, mapping: Any, function: Any) -> None:
+    def _start(self, mapping: Any, function: Any, most_age: int | None) -> None:
         table = dynamodb_backends[function.account_id][function.region].get_table(
             mapping.event_source_arn.split("/")[1]
         )
-        reader = _Reader(mapping, table.stream_shard, self._environments, self._roles, self._closed)
+        reader = _Reader(mapping, table.stream_shard, self._environments, self._roles, self._closed, most_age)
         self._readers.append(reader)
         reader.start()
 
@@ -154,6 +156,7 @@ class _Reader(threading.Thread):
         environments: ExecutionEnvironments,
         roles: RoleClients,
         closed: threading.Event,
+        most_age: int | None,
     ) -> None:
         super().__init__(name=f"stream of {shard.table.name}", daemon=True)
         self._mapping = mapping
@@ -161,6 +164,7 @@ class _Reader(threading.Thread):
         self._environments = environments
         self._roles = roles
         self._closed = closed
+        self._most_age = most_age if most_age and most_age > 0 else None
         self._position = shard.end if mapping.starting_position == "LATEST" else 0
 
     def run(self) -> None:
@@ -199,7 +203,11 @@ class _Reader(threading.Thread):
                 self._deliver(batch[middle:])
                 return
             if most is not None and 0 <= int(most) <= attempt:
-                self._tell(batch, attempt + 1)
+                self._tell(batch, attempt + 1, "RetryAttemptsExhausted")
+                return
+            age = time.time() - batch[0]["dynamodb"]["ApproximateCreationDateTime"]
+            if self._most_age is not None and age > self._most_age:
+                self._tell(batch, attempt + 1, "RecordAgeExceeded")
                 return
             self._closed.wait(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
             attempt += 1
@@ -212,23 +220,23 @@ class _Reader(threading.Thread):
         except ThrottledError:
             return Answer.error("TooManyRequestsException", "Rate Exceeded.")
 
-    def _tell(self, batch: Sequence[dict[str, Any]], attempts: int) -> None:
+    def _tell(self, batch: Sequence[dict[str, Any]], attempts: int, why: str) -> None:
         queue = ((self._mapping.destination_config or {}).get("OnFailure") or {}).get("Destination")
         if queue:
             function = self._function()
-            send_as(function.role, queue, json.dumps(self._discarded(function, batch, attempts)), self._roles)
+            send_as(function.role, queue, json.dumps(self._discarded(function, batch, attempts, why)), self._roles)
 
     def _function(self) -> Any:
         backend = lambda_models.lambda_backends[self._mapping.account_id][self._mapping.region]
         return backend.get_function(self._mapping.function_arn)
 
-    def _discarded(self, function: Any, batch: Sequence[dict[str, Any]], attempts: int) -> dict[str, Any]:
+    def _discarded(self, function: Any, batch: Sequence[dict[str, Any]], attempts: int, why: str) -> dict[str, Any]:
         first, last = batch[0]["dynamodb"], batch[-1]["dynamodb"]
         return {
             "requestContext": {
                 "requestId": str(uuid.uuid4()),
                 "functionArn": function.function_arn,
-                "condition": "RetryAttemptsExhausted",
+                "condition": why,
                 "approximateInvokeCount": attempts,
             },
             "responseContext": {
@@ -280,10 +288,23 @@ def _check_role(function: Any, stream_arn: str) -> None:
 
 
 def _as_event(record: dict[str, Any]) -> dict[str, Any]:
-    """A record as Lambda's event has it: its time in whole seconds."""
+    """A record as Lambda's event has it: its time in whole seconds, bytes in base64."""
     written = record["dynamodb"]
     at = int(written["ApproximateCreationDateTime"].replace(tzinfo=UTC).timestamp())
-    return {**record, "eventVersion": "1.1", "dynamodb": {**written, "ApproximateCreationDateTime": at}}
+    images = {
+        name: {key: _as_json(value) for key, value in written[name].items()}
+        for name in ("NewImage", "OldImage")
+        if name in written
+    }
+    return {**record, "eventVersion": "1.1", "dynamodb": {**written, **images, "ApproximateCreationDateTime": at}}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {key: _as_json(each) for key, each in value.items()}
+    return [_as_json(each) for each in value] if isinstance(value, list) else value
 
 
 def _iso(at: float) -> str:

@@ -48,7 +48,7 @@ class Gateway:
         self.url = self._child.wait_until_ready()
 
     def close(self) -> None:
-        """Ends the process. May be called again."""
+        """Ends the process at once: it hands nothing over. May be called again."""
         self._child.close()
 
     def __enter__(self) -> Self:

@@ -1,5 +1,7 @@
 """Clients that do not give up: each streams a long answer, and asks for it by id when the stream breaks off.
 
+Each request has an idempotency key. One whose answer had not begun, so that nobody told its id, is sent once more.
+
 In a process of their own: `python -m sandbox.fleet.patient`. What runs AWS has no time to read fifty streams.
 """
 
@@ -46,13 +48,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to ask for: each prompt for `tokens` tokens. `patience_seconds`: how long a client asks by id."""
+    """What to ask for: each prompt for `tokens` tokens. `patience_seconds`: how long a client asks by id.
+
+    `by_id_url`: where it asks by id, if not where it streamed: the service's name leads elsewhere by then.
+    """
 
     url: str
     model: str
     prompts: tuple[str, ...]
     tokens: int
     patience_seconds: float
+    by_id_url: str = ""
 
 
 class PatientClients:
@@ -96,8 +102,7 @@ class Patient:
     """All clients of one process."""
 
     def __init__(self, asked: Asked) -> None:
-        parts = urlsplit(asked.url)
-        self._host, self._port = str(parts.hostname), int(parts.port or 80)
+        self._stream_at, self._ask_at = _address(asked.url), _address(asked.by_id_url or asked.url)
         self._asked = asked
 
     async def ask_all(self) -> None:
@@ -105,7 +110,10 @@ class Patient:
         await asyncio.gather(*(self._ask(Outcome(prompt)) for prompt in self._asked.prompts))
 
     async def _ask(self, outcome: Outcome) -> None:
-        if not await self._stream(outcome) and outcome.request_id:
+        whole = await self._stream(outcome, self._stream_at)
+        if not whole and not outcome.request_id and self._ask_at != self._stream_at:
+            whole = await self._stream(outcome, self._ask_at)  # the same key: it is told where to ask
+        if not whole and outcome.request_id:
             await self._poll(outcome)
         outcome.ended_at = time.time()
         if outcome.state in ("streamed", "polled"):
@@ -114,12 +122,12 @@ class Patient:
             outcome.again = str(told.get("text", "")) if told and told.get("state") == "ended" else ""
         print(json.dumps(asdict(outcome)), flush=True)
 
-    async def _stream(self, outcome: Outcome) -> bool:
+    async def _stream(self, outcome: Outcome, to: tuple[str, int]) -> bool:
         """Whether the answer came whole by the stream."""
         body = {"model": self._asked.model, "prompt": outcome.prompt, "max_tokens": self._asked.tokens}
         payload = json.dumps({**body, "temperature": 0, "stream": True}).encode()
         try:
-            reader, writer, answer = await self._send("POST /v1/completions", payload)
+            reader, writer, answer = await _send(to, "POST /v1/completions", payload, outcome.prompt)
             try:
                 outcome.request_id = answer.get("x-standfast-request") or ""
                 if not outcome.request_id:
@@ -163,7 +171,7 @@ class Patient:
         digest = hashlib.sha256(outcome.text.encode()).hexdigest()
         path = f"/v1/requests/{outcome.request_id}?after={len(outcome.text)}&sha256={digest}"
         try:
-            reader, writer, answer = await self._send(f"GET {path}", b"")
+            reader, writer, answer = await _send(self._ask_at, f"GET {path}", b"")
             try:
                 body = b"".join([piece async for piece in wire.body(reader, answer)])
             finally:
@@ -173,14 +181,24 @@ class Patient:
         told: dict[str, Any] = json.loads(body)
         return told if answer.status in (200, 202) else None
 
-    async def _send(self, what: str, payload: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, wire.Head]:
-        reader, writer = await asyncio.open_connection(self._host, self._port)
-        headers = [("Host", "gateway"), ("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
-        writer.write(wire.write_head(f"{what} HTTP/1.1", headers) + payload)
-        answer = await wire.read_head(reader)
-        if answer is None:
-            raise ConnectionResetError("no answer")
-        return reader, writer, answer
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 80)
+
+
+async def _send(
+    to: tuple[str, int], what: str, payload: bytes, key: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, wire.Head]:
+    reader, writer = await asyncio.open_connection(*to)
+    headers = [("Host", "gateway"), ("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
+    if key:
+        headers.append(("Idempotency-Key", key))
+    writer.write(wire.write_head(f"{what} HTTP/1.1", headers) + payload)
+    answer = await wire.read_head(reader)
+    if answer is None:
+        raise ConnectionResetError("no answer")
+    return reader, writer, answer
 
 
 async def run(asked: Asked) -> None:

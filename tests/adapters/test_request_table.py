@@ -21,14 +21,13 @@ SCOPE, NAME = "us-east-1", "chat-requests"
 BODY = b'{"prompt": "a secret of somebody", "max_tokens": 5}'
 
 
-@pytest.fixture
-def client(dynamodb: Any) -> Iterator[Any]:
-    """The table as stacks/requests.yaml makes it."""
+def make_table(dynamodb: Any, name: str) -> None:
+    """As stacks/requests.yaml makes it, but for its stream."""
     attributes = {"pk": "S", "sk": "S", "open_in": "S", "accepted_at": "N"}
     dynamodb.create_table(
-        TableName=NAME,
+        TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in attributes.items()],
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": kind} for each, kind in attributes.items()],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         GlobalSecondaryIndexes=[
             {
@@ -41,6 +40,11 @@ def client(dynamodb: Any) -> Iterator[Any]:
             }
         ],
     )
+
+
+@pytest.fixture
+def client(dynamodb: Any) -> Iterator[Any]:
+    make_table(dynamodb, NAME)
     yield dynamodb
     dynamodb.delete_table(TableName=NAME)
 
@@ -62,7 +66,7 @@ def played(client: Any, play: Callable[[RequestJournal, RequestTable], Awaitable
 
     async def run() -> None:
         async with gateway(client, **changes) as journal:
-            await play(journal, RequestTable(NAME, client))
+            await play(journal, RequestTable(NAME, SCOPE, client))
 
     asyncio.run(run())
 
@@ -260,7 +264,7 @@ def test_a_gateway_that_closes_hands_its_requests_over(client: Any) -> None:
     async def run() -> None:
         journal = RequestJournal(Settings(table=NAME, scope=SCOPE, accept_seconds=60.0), client)
         await journal.start()
-        await play(journal, RequestTable(NAME, client))
+        await play(journal, RequestTable(NAME, SCOPE, client))
 
     asyncio.run(run())
 

@@ -64,6 +64,15 @@ class Mapped:
         return self.lines("batch")
 
 
+def test_bytes_reach_the_function_in_base64(bench: Bench) -> None:
+    mapped = Mapped(bench, "packed", READ)
+    item = {"pk": {"S": "a"}, "body": {"B": b"\x00\xff"}, "all": {"L": [{"B": b"x"}]}}
+    mapped.client.put_item(TableName="packed", Item=item)
+    wait_for("the record", lambda: mapped.lines("record"))
+    image = mapped.lines("record")[0]["dynamodb"]["NewImage"]
+    assert image == {"pk": {"S": "a"}, "body": {"B": "AP8="}, "all": {"L": [{"B": "eA=="}]}}
+
+
 def test_what_is_written_within_the_window_comes_in_one_batch_in_order(bench: Bench) -> None:
     table = Mapped(bench, "windowed", READ, BatchSize=100, MaximumBatchingWindowInSeconds=1)
     for key in "abc":

@@ -108,6 +108,7 @@ TABLE_METHODS: dict[str, set[str]] = {
     "health.record_golden": {"view", "write_golden"},
     "in_flight.answer_requests": {"read_config"},
     "in_flight.checkpoint": {"read_config"},
+    "in_flight.copy_requests": {"read_config"},
     "health.handle_alarm": {"read_config", "view", "write_assessments"},
     "health.watch_endpoints": {"view", "enter", "take_over", "write_assessments"},
     "recovery.announce_recovery": {"read_config", "outcome", "record"},
@@ -476,6 +477,16 @@ OTHER_ACTIONS: dict[str, set[str]] = {
         "s3:GetObject",
         "s3:ListBucket",
     },
+    "in_flight.copy_requests": {
+        "dynamodb:DeleteItem",
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "sqs:SendMessage",
+    },
     "in_flight.resume_requests": {"lambda:InvokeFunction"},
     "traffic_shift.abort_shift": {"elasticloadbalancing:DescribeRules", "elasticloadbalancing:ModifyRule"},
     "traffic_shift.ask_person": {"kms:GenerateMac", "sns:Publish"},
@@ -787,7 +798,9 @@ def public(table: type) -> set[str]:
 REGION_STATES_METHODS: dict[str, set[str]] = {
     # Handler -> the methods of RegionStates, itself or through standfast.region_moving (take: read, grant, renew;
     # change: read, renew, write; give_back: read, release; keep_fresh: glance, confirm), .region_views (gather: read or
-    # glance, heartbeats), .region_desk, or bootstrap_regions.region_switch (heartbeats).
+    # glance, heartbeats), .region_desk, .in_flight (scopes_of: read), or bootstrap_regions.region_switch (heartbeats).
+    "in_flight.answer_requests": {"read_regions"},
+    "in_flight.checkpoint": {"read_regions"},
     "region.announce_region_move": {"read_regions", "renew", "write_regions", "release"},
     "region.answer_condemned": {"glance_at_regions"},
     "region.ask_edge": {"read_regions", "renew", "heartbeats"},
@@ -907,9 +920,9 @@ def test_a_function_reaches_the_tables_the_topics_and_the_rule_by_name(name: str
     for statement in own_statements(name):
         services = {action.partition(":")[0] for action in statement["Action"]}
         if set(statement["Action"]) & STREAM_ACTIONS:
-            assert name == "JournalStateFunction"
-        elif "RequestTable" in str(statement["Resource"]):
-            assert handler in ("in_flight.answer_requests", "in_flight.checkpoint")
+            assert name in ("CopyRequestsFunction", "JournalStateFunction")
+        elif "RequestTable" in str(statement["Resource"]) or "-requests-*" in str(statement["Resource"]):
+            assert handler in ("in_flight.answer_requests", "in_flight.checkpoint", "in_flight.copy_requests")
             assert set(statement["Action"]) <= OTHER_ACTIONS[handler]
         elif "dynamodb" in services:
             assert is_a_table(statement["Resource"], handler, set(statement["Action"]))
@@ -937,7 +950,7 @@ def test_whoever_asks_about_the_holder_of_the_lease_may_ask_about_every_holder_t
 def test_requests_in_flight_are_read_by_those_who_answer_them_and_no_other() -> None:
     """Prompts and answers: no function of health, failover or backup may look into that table."""
     reads = {name for name in FUNCTIONS for each in own_statements(name) if "RequestTable" in str(each["Resource"])}
-    assert reads == {"AnswerRequestsFunction", "CheckpointFunction"}
+    assert reads == {"AnswerRequestsFunction", "CheckpointFunction", "CopyRequestsFunction"}
 
 
 REMEDIES = {"RestartEngineDocument", "ResetGpuDocument", "RebootNodeDocument"}

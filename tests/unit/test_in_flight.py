@@ -30,7 +30,7 @@ def test_what_nobody_has_waits_and_the_oldest_says_for_how_long() -> None:
     ):
         journal.accept(each, asks("a secret"))
         journal.pieces[each.request_id, 1, 0] = Emitted("a secret too", 3)
-    found = asyncio.run(in_flight.look(journal, SCOPE, NOW))
+    found = asyncio.run(in_flight.look(journal, SCOPE, [SCOPE], NOW))
     assert [each.request_id for each in found.waiting] == ["b", "c"]
     assert found.figures(NOW) == {"RequestsOpen": 4, "RequestsWaiting": 2, "OldestWaitingSeconds": 30.0}
     document = found.document(NOW)
@@ -39,7 +39,7 @@ def test_what_nobody_has_waits_and_the_oldest_says_for_how_long() -> None:
 
 
 def test_nothing_in_flight_is_said_as_zeros() -> None:
-    found = asyncio.run(in_flight.look(MemoryJournal(), SCOPE, NOW))
+    found = asyncio.run(in_flight.look(MemoryJournal(), SCOPE, [SCOPE], NOW))
     assert found.figures(NOW) == {"RequestsOpen": 0, "RequestsWaiting": 0, "OldestWaitingSeconds": 0.0}
 
 

@@ -6,22 +6,27 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from backup import journal_state
-from in_flight import answer_requests, checkpoint, resume_requests
-from standfast import bootstrap, bootstrap_journals
+from in_flight import answer_requests, checkpoint, copy_requests, resume_requests
+from standfast import bootstrap, bootstrap_journals, bootstrap_regions
 from standfast.errors import CorruptStateError, InvalidInputError
 from standfast.journal import COMPLETIONS, Head, Serving, State
+from standfast.region_ports import RegionRecord
 from standfast.state_journal import Change
 from tests import builders
+from tests.adapters.test_request_copies import record as request_record
 from tests.journal_fakes import Echo, MemoryJournal, asks, whole
 from tests.machine_walk import Context
 from tests.model_fakes import FakeModelStore
+from tests.region_builders import fleet_of
+from tests.unit.test_request_copies import condemned, head_of
 from tests.unit.test_stream_records import record
 
-NOW, SCOPE = builders.NOW, builders.SCOPE
+NOW, SCOPE, OTHER = builders.NOW, builders.SCOPE, "us-west-2"
 
 
 @dataclass
@@ -33,6 +38,14 @@ class World:
     started: list[str] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     said: Serving | None = None
+    record: RegionRecord = field(default_factory=RegionRecord)
+    copied: list[str] = field(default_factory=list)
+
+    def read_regions(self) -> RegionRecord:
+        return self.record
+
+    def copies_in(self, region: str) -> Copies:
+        return Copies(region, self.copied)
 
     def write(self, table: str, changes: Sequence[Change]) -> bool:
         self.pieces.append((table, changes))
@@ -43,6 +56,27 @@ class World:
 
     def put(self, figures: dict[str, float], now: float) -> None:
         self.figures |= figures
+
+
+@dataclass
+class Copies:
+    """RequestCopies that says what it was given."""
+
+    region: str
+    told: list[str]
+
+    def write(self, item: Any) -> bool:
+        self.told.append(f"{self.region} {item['sk']['S']}")
+        return True
+
+    write_head = write
+
+    def forget(self, partition: str) -> None:
+        self.told.append(f"{self.region} forgets {partition}")
+
+    def settle(self, head: Any, pieces: Sequence[Any]) -> bool:
+        self.told.append(f"{self.region} settles with {len(pieces)}")
+        return True
 
 
 class Clock:
@@ -65,7 +99,7 @@ class Long(Context):
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made, clock = World(), Clock()
     settings = SimpleNamespace(region=SCOPE, table="chat-ClusterTable-1ABC", region_table="chat-regions")
-    applied = SimpleNamespace(config=builders.fleet(model={"name": "tiny", "engine": "vllm", "version": "v1"}))
+    applied = SimpleNamespace(config=fleet_of(SCOPE, OTHER, model={"name": "tiny", "engine": "vllm", "version": "v1"}))
     made.requests.write_serving = lambda _, serving, __: setattr(made, "said", serving)  # type: ignore[attr-defined]
     made.requests.read_serving = lambda _: made.said  # type: ignore[attr-defined]
     for name, port in {
@@ -83,12 +117,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "completer": Echo(),
     }.items():
         monkeypatch.setattr(bootstrap_journals, name, lambda *_, port=journal_port: port)
+    made.requests.answer_of = lambda _: [{}, {}]  # type: ignore[attr-defined]
+    monkeypatch.setattr(bootstrap_journals, "copies_in", made.copies_in)
+    monkeypatch.setattr(bootstrap_regions, "region_states", lambda: made)
     return made
 
 
-def open_request(world: World, name: str, state: State) -> None:
+def open_request(world: World, name: str, state: State, scope: str = SCOPE) -> None:
     serving = str(Serving("tiny", "v1", "", "vllm"))
-    head = Head(name, state, 1, "gateway", SCOPE, COMPLETIONS, serving, NOW - 5, NOW + 1000)
+    head = Head(name, state, 1, "gateway", scope, COMPLETIONS, serving, NOW - 5, NOW + 1000)
     world.requests.accept(head, asks("q", 4))
 
 
@@ -147,3 +184,42 @@ def test_a_checkpoint_says_what_is_served_counts_and_has_what_waits_answered(wor
 def test_a_checkpoint_with_nothing_that_waits_starts_nothing(world: World) -> None:
     checkpoint.handler({}, None)
     assert world.started == []
+
+
+def test_the_requests_of_a_condemned_region_are_answered_by_the_next(world: World) -> None:
+    open_request(world, "r", State.INTERRUPTED, OTHER)
+    assert answer_requests.handler({"reason": "why"}, Long())["left_open"] == 0
+    assert world.requests.heads["r"].state is State.INTERRUPTED
+    world.record = condemned(OTHER, until=NOW + 1e6)
+    checkpoint.handler({}, None)
+    assert world.figures["RequestsWaiting"] == 1
+    assert world.figures["RequestsOpen"] == 0
+    answer = answer_requests.handler({"reason": "why"}, Long())
+    assert answer["ended"] == 1
+    assert world.requests.text("r") == whole("q", 4)
+
+
+def test_a_condemned_region_answers_nothing(world: World) -> None:
+    open_request(world, "r", State.INTERRUPTED)
+    world.record = condemned(SCOPE, until=NOW + 1e6)
+    answer = checkpoint.handler({}, None)
+    assert ([each["request_id"] for each in answer["open"]], world.started) == (["r"], [])
+    assert answer_requests.handler({"reason": "why"}, Long()) == {"reason": "why", "left_open": 0}
+    assert world.requests.heads["r"].state is State.INTERRUPTED
+
+
+def test_changes_are_copied_to_the_next_region_heads_last_and_ends_go_home(world: World) -> None:
+    body = {"pk": {"S": "REQUEST#1"}, "sk": {"S": "BODY"}}
+    ended = head_of("ended", copy_of=OTHER, taken_by=SCOPE) | {"pk": {"S": "REQUEST#2"}}
+    records = [
+        request_record("INSERT", ("REQUEST#1", "HEAD"), head_of()),
+        request_record("INSERT", ("REQUEST#1", "BODY"), body),
+        request_record("REMOVE", ("REQUEST#3", "HEAD")),
+        request_record("MODIFY", ("REQUEST#2", "HEAD"), ended),
+    ]
+    answer = copy_requests.handler({"Records": records}, None)
+    assert answer == {"written": 2, "refused": 0, "settled": 1}
+    assert world.copied == [
+        f"{OTHER} BODY", f"{OTHER} HEAD", f"{OTHER} forgets REQUEST#3", f"{OTHER} settles with 2"
+    ]  # fmt: skip
+    assert world.figures == {"RequestCopyLagSeconds": 0.0}

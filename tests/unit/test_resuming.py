@@ -46,7 +46,7 @@ def head(name: str, state: State = State.ACCEPTED, **changes: Any) -> Head:
 
 
 def resumer(journal: MemoryJournal, service: Echo, clock: HandClock, name: str = "one", pace: Pace = USUAL) -> Resumer:
-    return Resumer(name, SCOPE, journal, service, SERVING, clock, limits=LIMITS, pace=pace)
+    return Resumer(name, SCOPE, (SCOPE,), journal, service, SERVING, clock, limits=LIMITS, pace=pace)
 
 
 class _Turn(Awaitable[None]):

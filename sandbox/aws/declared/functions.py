@@ -263,7 +263,7 @@ TYPES: Final = (
         "AWS::Lambda::EventSourceMapping",
         consumes=("EventSourceArn", "FunctionName", "StartingPosition", "BatchSize", "Enabled",
                   "MaximumBatchingWindowInSeconds", "BisectBatchOnFunctionError", "MaximumRetryAttempts",
-                  "DestinationConfig.OnFailure.Destination"),
+                  "MaximumRecordAgeInSeconds", "DestinationConfig.OnFailure.Destination"),
         create=_event_source_mapping, update=_update_event_source_mapping,
         attributes=("Id", "EventSourceMappingArn"),
         delete=lambda context, created: context.call(

@@ -11,7 +11,7 @@ from standfast.bootstrap import settings
 if TYPE_CHECKING:
     from standfast.aws.request_table import RequestTable
     from standfast.fleet import FleetConfig
-    from standfast.journal_ports import Completer, Resumptions, StateJournal
+    from standfast.journal_ports import Completer, RequestCopies, Resumptions, StateJournal
 
 
 @cache
@@ -28,7 +28,17 @@ def requests() -> RequestTable:
     """RequestJournal: the table that the gateways write."""
     from standfast.aws.request_table import RequestTable
 
-    return RequestTable(settings().request_table)
+    here = settings()
+    return RequestTable(here.request_table(here.region), here.region)
+
+
+@cache
+def copies_in(region: str) -> RequestCopies:
+    """The request table of another Region, for this one's copies."""
+    from standfast.aws.request_copies import RequestTableElsewhere
+
+    here = settings()
+    return RequestTableElsewhere(here.request_table(region), region, here.region)
 
 
 @cache

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 COMPLETIONS: Final = "/v1/completions"
 CHAT: Final = "/v1/chat/completions"
@@ -26,6 +26,8 @@ CONTINUES: Final[Mapping[str, frozenset[str]]] = {
     COMPLETIONS: frozenset({"vllm", "sglang", "tgi", "llama.cpp", "openai"}),
     CHAT: frozenset({"vllm", "sglang", "llama.cpp"}),
 }
+COPY_SECONDS: Final = 10.0
+"""A sign of life is in the next Region's table that much later at most, or what wrote it there is away."""
 _ASKED_TO_CONTINUE: Final = frozenset({"vllm", "sglang"})
 # Fields that make an answer depend on where it began: each counts, constrains or reports tokens from the first one on.
 _FROM_THE_FIRST_TOKEN: Final = (
@@ -145,6 +147,16 @@ def may_claim(head: Head, owner_alive: bool | None, now: float) -> Decision:
     if owner_alive:
         return Decision(Action.LEAVE, f"gateway {head.owner} lives and has it")
     return Decision(Action.CLAIM, f"gateway {head.owner} is gone")
+
+
+def claimable(heads: Iterable[Head], alive_until: Mapping[str, float], own: str, now: float) -> list[Head]:
+    """Those that are anybody's to claim. Of another Region's gateways the last sign of life may be on its way here."""
+    return [
+        head
+        for head in heads
+        if may_claim(head, lives(head.owner, alive_until, now if head.scope == own else now - COPY_SECONDS), now).action
+        is Action.CLAIM
+    ]
 
 
 def decide(head: Head, body: bytes, emitted: Emitted, serving: Serving, limits: Limits, now: float) -> Decision:

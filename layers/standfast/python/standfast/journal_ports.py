@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 
     from standfast.journal import Emitted, Head
+    from standfast.request_copies import Item
     from standfast.state_journal import Change, DamagedPiece, Piece
 
 
@@ -42,7 +43,10 @@ class RequestJournal(Protocol):
         ...
 
     async def claim(self, head: Head, owner: str, until: float) -> Head | None:
-        """Own a request, with the next token. None when it is no longer as `head` says: somebody else was quicker."""
+        """Own a request, with the next token. None when it is no longer as `head` says: somebody else was quicker.
+
+        One of another Region is this Region's from then on.
+        """
         ...
 
     async def read_body(self, request_id: str) -> bytes:
@@ -71,6 +75,32 @@ class RequestJournal(Protocol):
 
     async def give_up(self, request_id: str, token: int, reason: str, now: float) -> None:
         """It stays incomplete; the client reads why. Nothing changes it any more."""
+        ...
+
+
+class RequestCopies(Protocol):
+    """The table of requests of another Region, as this one writes its copies to it. Each write is atomic.
+
+    May be repeated: what is there is written once more. Raises UnavailableError while that Region is away.
+    """
+
+    def write(self, item: Item) -> bool:
+        """A body, a piece or a sign of life of this Region. False where that Region has one of its own there."""
+        ...
+
+    def write_head(self, head: Item) -> bool:
+        """A request of this Region as it is now. False where that Region answers it by now, or knows it newer."""
+        ...
+
+    def forget(self, partition: str) -> None:
+        """A request of this Region was never accepted. One that the other Region answers stays."""
+        ...
+
+    def settle(self, head: Item, pieces: Sequence[Item]) -> bool:
+        """A request of that Region, which this one has ended: its answer, then its end.
+
+        False where it has ended there too: what a client was given stays.
+        """
         ...
 
 

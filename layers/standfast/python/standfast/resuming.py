@@ -17,7 +17,7 @@ from standfast.journal import Action, Emitted
 from standfast.resuming_pace import Headroom, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from standfast.journal import Head, Limits, Serving
     from standfast.journal_ports import Completer, RequestJournal
@@ -36,12 +36,13 @@ class Resumed:
 
 
 class Resumer:
-    """One run of `answer_requests`. `name` is unlike that of any other run."""
+    """One run of `answer_requests` in the Region `own`, for those of `scopes`. `name` is unlike any other run's."""
 
     def __init__(
         self,
         name: str,
-        scope: str,
+        own: str,
+        scopes: Collection[str],
         requests: RequestJournal,
         completer: Completer,
         serving: Serving,
@@ -51,7 +52,7 @@ class Resumer:
         pace: Pace = USUAL,
     ) -> None:
         self._name = name
-        self._scope = scope
+        self._own, self._scopes = own, tuple(scopes)
         self._journal = requests
         self._completer = completer
         self._serving = serving
@@ -68,7 +69,8 @@ class Resumer:
         self._until = until
         under_way: dict[str, asyncio.Task[None]] = {}
         while True:
-            heads = [head for head in await self._journal.open_heads(self._scope) if head.accepted_at < accepted_before]
+            found = await asyncio.gather(*(self._journal.open_heads(scope) for scope in self._scopes))
+            heads = [head for each in found for head in each if head.accepted_at < accepted_before]
             self.resumed.left_open = len(heads)
             if self._clock.now() >= until or not (heads or under_way):
                 break
@@ -87,11 +89,7 @@ class Resumer:
     async def _claimable(self, heads: list[Head]) -> list[Head]:
         now = self._clock.now()
         alive = await self._journal.gateways({head.owner for head in heads})
-        return [
-            head
-            for head in heads
-            if journal.may_claim(head, journal.lives(head.owner, alive, now), now).action is Action.CLAIM
-        ]
+        return journal.claimable(heads, alive, self._own, now)
 
     async def _in_turn(self, head: Head) -> None:
         while not self._headroom.has_room:

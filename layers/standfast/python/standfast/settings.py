@@ -78,10 +78,9 @@ class Settings:
         """The bucket of backups and of the state journal in a Region, by the name that the template gives it."""
         return f"{self.fleet}-backups-{self.failover_arn.split(':')[4]}-{region}"
 
-    @property
-    def request_table(self) -> str:
-        """The table of requests in flight, by the name that the template gives it."""
-        return f"{self.fleet}-requests-{self.region}"
+    def request_table(self, region: str) -> str:
+        """The table of requests in flight of a Region, by the name that the template gives it."""
+        return f"{self.fleet}-requests-{region}"
 
     @property
     def config_parameter(self) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from standfast.request_copies import Item
+
 INDEX = "open"
 PARTS = 4
 KEPT_SECONDS = 30 * 86_400
@@ -35,10 +37,11 @@ _STATE = {"#state": "state", "#token": "token"}
 
 
 class RequestTable(Table):
-    """RequestJournal, and what Standfast itself says to gateways."""
+    """RequestJournal of `region`, and what Standfast itself says to gateways."""
 
-    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table: str, region: str, client: DynamoDBClient | None = None) -> None:
         super().__init__(table, client or boto3.client("dynamodb", config=config(attempts=3)))
+        self._region = region
 
     async def open_heads(self, scope: str) -> Sequence[Head]:
         parts = await asyncio.gather(
@@ -57,12 +60,15 @@ class RequestTable(Table):
         }
 
     async def claim(self, head: Head, owner: str, until: float) -> Head | None:
+        elsewhere = head.scope != self._region
         taken = await asyncio.to_thread(
             self._update,
             _partition(head.request_id),
             "HEAD",
-            "SET #state = :claimed, #token = :next, #owner = :owner, claimed_until = :until",
+            "SET #state = :claimed, #token = :next, #owner = :owner, claimed_until = :until"
+            + ", taken_by = :region" * elsewhere,
             {
+                **({":region": self._region} if elsewhere else {}),
                 ":claimed": State.CLAIMED,
                 ":next": head.token + 1,
                 ":owner": owner,
@@ -107,6 +113,20 @@ class RequestTable(Table):
     async def give_up(self, request_id: str, token: int, reason: str, now: float) -> None:
         given_up = {"state": State.INCOMPLETE, "reason": reason, "ended_at": now}
         await self._change(request_id, token, given_up, closes=True)
+
+    def answer_of(self, head: Item) -> Sequence[Item]:
+        """The pieces of an answer that has ended, as they lie here. `head` is the item itself."""
+        if "pieces" not in head:
+            return []
+        first = _pieces_of(int(head["token"]["N"]))
+        with translated("Query of an answer"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :first)",
+                ExpressionAttributeValues={":pk": dict(head["pk"]), ":first": {"S": first}},
+            )
+            return [item for page in pages for item in page["Items"]]
 
     def write_serving(self, scope: str, serving: Serving, now: float) -> None:
         """Say to gateways what a Region serves: they write it down with each request."""
