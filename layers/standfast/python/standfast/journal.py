@@ -37,6 +37,15 @@ _STRUCTURED: Final = (
     "json_schema", "regex", "response_format", "structured_outputs", "tools",
 )  # fmt: skip
 
+TOKENS_OF_A_HEAD: Final = 100
+"""A request's tokens under one head: its home's are 1 to 99; those of a Region that took it begin at 100 times the
+version of the Regions' record under which it did."""
+
+
+def version_of(token: int) -> int:
+    """The version of the Regions' record under which the head with this token was made; 0 for its home's."""
+    return token // TOKENS_OF_A_HEAD
+
 
 class State(StrEnum):
     """accepted → (interrupted → claimed)* → ended or incomplete, which stay."""
@@ -153,7 +162,7 @@ def decide(head: Head, body: bytes, emitted: Emitted, serving: Serving, limits: 
         return Decision(Action.FINISH, "its whole answer is in the journal; only its end was not written")
     if now >= head.expires_at:
         return Decision(Action.GIVE_UP, "its time is over: send it again if it is still wanted")
-    if head.token > limits.attempts:
+    if head.token % TOKENS_OF_A_HEAD > limits.attempts:
         return Decision(Action.GIVE_UP, f"it was tried {limits.attempts} times and ended none of them: send it again")
     asked = _asked(body)
     if asked is None:
