@@ -76,12 +76,7 @@ class GreenClusters:
         return tuple(left)
 
     def _group_of(self, cluster_id: str) -> Mapping[str, Any] | None:
-        with translated("DescribeAutoScalingGroups"):
-            answer = self._autoscaling.describe_auto_scaling_groups(
-                Filters=[{"Name": f"tag:{CLUSTER_TAG}", "Values": [cluster_id]}]
-            )
-        found: list[Mapping[str, Any]] = answer["AutoScalingGroups"]
-        return found[0] if found else None
+        return group_of(self._autoscaling, cluster_id)
 
     def _is_ours(self, group: Mapping[str, Any]) -> bool:
         return any(tag["Key"] == MADE_FOR and tag["Value"] == self._fleet for tag in group["Tags"])
@@ -249,6 +244,16 @@ class GreenClusters:
             except ClientError as error:
                 if error_code(error) not in _GONE | _BUSY:
                     raise
+
+
+def group_of(autoscaling: Any, cluster_id: str) -> Mapping[str, Any] | None:
+    """A cluster's Auto Scaling group, by its tag; None where it has none."""
+    with translated("DescribeAutoScalingGroups"):
+        answer = autoscaling.describe_auto_scaling_groups(
+            Filters=[{"Name": f"tag:{CLUSTER_TAG}", "Values": [cluster_id]}]
+        )
+    found: list[Mapping[str, Any]] = answer["AutoScalingGroups"]
+    return found[0] if found else None
 
 
 def _obstacle(group: Mapping[str, Any], target_group_arn: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from standfast.aws.calls import config, translated
-from standfast.aws.commands import CLUSTER_TAG
+from standfast.aws.green_groups import group_of
 from standfast.rollout_ports import GroupSize
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ class AutoScalingSizes:
             )
 
     def _group(self, cluster_id: str) -> Mapping[str, Any] | None:
-        with translated("DescribeAutoScalingGroups"):
-            answer = self._autoscaling.describe_auto_scaling_groups(
-                Filters=[{"Name": f"tag:{CLUSTER_TAG}", "Values": [cluster_id]}]
-            )
-        found: list[Mapping[str, Any]] = answer["AutoScalingGroups"]
-        return found[0] if found else None
+        return group_of(self._autoscaling, cluster_id)
 
     def _refusal(self, group: Mapping[str, Any], since: float) -> str:
         with translated("DescribeScalingActivities"):
