@@ -88,6 +88,7 @@ def test_two_regions_that_are_parted_reach_the_third_one(cloud: Cloud, outputs: 
     cloud.client("dynamodb", EAST).put_item(TableName="shared", Item={"pk": {"S": "a"}, "sk": {"S": "parted"}})
 
 
+@pytest.mark.long
 def test_a_region_that_nobody_sees_sees_the_world_and_cannot_write_the_shared_table(
     cloud: Cloud, outputs: Outputs
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_region_that_is_cut_off_saves_itself(sandbox: Sandbox) -> None:
     west.restore()
 
 
+@pytest.mark.long
 def test_a_model_is_verified_in_every_region_but_the_one_that_does_not_answer_and_there_on_a_second_run(
     sandbox: Sandbox,
 ) -> None:
@@ -193,6 +194,7 @@ def config(sandbox: Sandbox, **changes: object) -> dict[str, object]:
     return {**sandbox.fleet_config(), **changes}
 
 
+@pytest.mark.long
 def test_a_version_reaches_every_region_and_an_earlier_one_comes_back(sandbox: Sandbox) -> None:
     east, west = sandbox.regions[EAST], sandbox.regions[WEST]
     overlays = {WEST: {"failover": {"drain_seconds": 50}}}
