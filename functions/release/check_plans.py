@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ]
         for wave in found.waves
     ]
-    lines = [f"{asked.version} goes out in {len(waves)} waves, {asked.bake_seconds} s between two. {asked.reason}"]
+    lines = [f"{asked.version} goes out in {len(waves)} waves, {plan.bake_seconds} s between two. {asked.reason}"]
     for number, wave in enumerate(waves, 1):
         lines.append(
             f"wave {number}: {', '.join(f'{each.cluster_id} in {each.scope_id} by {each.way}' for each in wave)}"

@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         standings,
         began_at=course.began_at,
         baked_since=course.baked_since,
-        bake_seconds=plan.input.bake_seconds,
+        bake_seconds=plan.bake_seconds,
         against="" if plan.input.break_glass else _against(plan, table.read_brake()),
         now=now,
     )

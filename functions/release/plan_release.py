@@ -49,7 +49,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         name = execution_name(request.execution_arn, "plan", each)
         arn = rollouts.start(each.scope_id, Way.BLUE_GREEN, name, question)
         questions.append(Asked(scope_id=each.scope_id, cluster_id=each.cluster_id, execution_arn=arn))
-    plan = ReleasePlan(execution_arn=request.execution_arn, input=asked, asked=questions, dry_run=asked.dry_run)
+    plan = ReleasePlan(
+        execution_arn=request.execution_arn,
+        input=asked,
+        asked=questions,
+        dry_run=asked.dry_run,
+        bake_seconds=config.rollouts.wave_bake_seconds if asked.bake_seconds is None else asked.bake_seconds,
+    )
     return plan.model_dump(mode="json")
 
 

@@ -243,7 +243,13 @@ def _planned(event: Mapping[str, Any]) -> dict[str, Any]:
         {**each, "execution_arn": f"arn:aws:states:{each['scope_id']}:1:execution:m:plan-{each['cluster_id']}"}
         for each in wave(*ORDER)
     ]
-    return {"execution_arn": event["execution_arn"], "input": event["input"], "asked": asked, "dry_run": False}
+    return {
+        "execution_arn": event["execution_arn"],
+        "input": event["input"],
+        "asked": asked,
+        "dry_run": False,
+        "bake_seconds": 0,
+    }
 
 
 def test_an_execution_that_was_stopped_leaves_nothing_under_way_and_blocks_nobody(world: World) -> None:

@@ -40,7 +40,7 @@ class ReleaseInput(BaseModel):
     model: str | None = Field(default=None, min_length=1, max_length=200)
     way: Way | Literal["auto"] = Field(default=Way.ROLLING, description="auto: blue_green where it fits, else rolling")
     waves: list[Annotated[list[Named], Field(min_length=1)]] | None = Field(default=None, min_length=1, max_length=50)
-    bake_seconds: int = Field(default=600, ge=0, le=86_400)
+    bake_seconds: int | None = Field(default=None, ge=0, le=86_400, description="in place of FleetConfig's")
     dry_run: Annotated[bool, Field(validation_alias=AliasChoices("dry_run", "dryRun"))] = False
     reason: str = Field(min_length=1, max_length=1500)
     by: str = Field(min_length=1, max_length=100)
@@ -108,7 +108,10 @@ class Course(BaseModel):
 
 
 class ReleasePlan(BaseModel):
-    """What PlanRelease found and every later step reads; what they answer stands beside it."""
+    """What PlanRelease found and every later step reads; what they answer stands beside it.
+
+    `bake_seconds`: between two waves, the input's word, else FleetConfig's.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -116,6 +119,7 @@ class ReleasePlan(BaseModel):
     input: ReleaseInput
     asked: list[Asked]
     dry_run: bool
+    bake_seconds: int
     plans: PlansAnswer = PlansAnswer(ready=False)
     token: int = 0
     course: Course = Course()
