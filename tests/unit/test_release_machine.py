@@ -238,6 +238,30 @@ def test_a_wave_that_was_started_by_half_is_stopped(world: World) -> None:
     assert [arn.rpartition("-")[0][-4:] for arn in world.stopped] == ["use1"]
 
 
+def test_steps_that_run_twice_start_each_rollout_once_and_tell_people_once(world: World) -> None:
+    walk = Walk("fleet_release", ARN, wait=world.wait)
+
+    def twice(name: str) -> Any:
+        def run(event: dict[str, Any]) -> Any:
+            handler = Walk("fleet_release", ARN, wait=world.wait)._handler(name)
+            handler(event)
+            return handler(event)
+
+        return run
+
+    names = ("PlanRelease", "CheckPlans", "BeginRelease", "StartWave", "CheckWave", "ConcludeRelease")
+    walk.instead = {name: twice(name) for name in names}
+    walk.run({"version": "v8", "by": "me", "reason": "a test"})
+    assert (walk.error, world.rollouts(), world.record.token) == ("", ORDER, 1)
+    assert [name for name, _ in world.messenger.events] == ["ReleaseStarted", "ReleaseCompleted"]
+
+
+def test_without_a_word_of_the_input_a_wave_bakes_as_fleet_config_says(world: World) -> None:
+    world.release()
+    assert "v8 goes out in 4 waves, 600 s between two" in world.messenger.notices[0][1]
+    assert world.moment - NOW > 3 * 600
+
+
 def _planned(event: Mapping[str, Any]) -> dict[str, Any]:
     asked = [
         {**each, "execution_arn": f"arn:aws:states:{each['scope_id']}:1:execution:m:plan-{each['cluster_id']}"}

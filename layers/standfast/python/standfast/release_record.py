@@ -49,11 +49,12 @@ def check_may_begin(
 ) -> None:
     """Raises LeaseHeldError while another release is under way, and for an event that was obeyed already.
 
+    So it does for any event of a version that was given up last, whoever had begun it.
     `holder`: of the last one's execution. Unknown is not ended, but for one that is past the machine's time-out.
     """
     if last.execution_arn == execution_arn:
         return
-    if event_id and not last.ended == "finished" and last.version == version and last.event_id and last.ended:
+    if event_id and last.version == version and last.ended not in ("", "finished"):
         raise LeaseHeldError(
             f"{version} was given up by {last.execution_arn} ({last.reason}); an event does not begin it again: start "
             "it by hand once the cause is mended"
