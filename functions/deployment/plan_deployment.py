@@ -8,7 +8,7 @@ from standfast import bootstrap, bootstrap_quotas, capacity, model_states, model
 from standfast.bootstrap_deployments import green_groups
 from standfast.deployment_steps import DeploymentInput, PlanRequest
 from standfast.errors import InvalidInputError, NoHeadroomError
-from standfast.fleet import parse_input
+from standfast.fleet import Role, parse_input
 from standfast.model_versions import ModelVersion
 from standfast.rollout_plan import Ground, Way, plan
 
@@ -33,7 +33,15 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         {"way": each.way, "fits": each.fits, "reason": each.reason, "takes": str(each.takes), "abort": str(each.abort)}
         for each in found.options
     ]
-    return {"input": request.input, "dry_run": asked.dryRun, "planned": found.text, "options": options}
+    live = model_versions.live(view.applied.config.model, view.scope.desired.models.get(asked.cluster_id))
+    return {
+        "input": request.input,
+        "dry_run": asked.dryRun,
+        "planned": found.text,
+        "options": options,
+        "role": view.scope.desired.roles.get(asked.cluster_id, Role.STANDBY),
+        "live": live.version,
+    }
 
 
 def _ground(asked: DeploymentInput, view: View, now: float) -> Ground:

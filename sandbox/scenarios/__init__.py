@@ -55,6 +55,7 @@ from sandbox.scenarios import (
     region_partition,
     region_return,
     region_unreachable,
+    release_waves,
     replica_corrupt,
     replicate_model,
     restart_fragile,
@@ -121,6 +122,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         restore_crash,
         bad_release_wont_start,
         rollout_crash,
+        release_waves,
     )
 }
 TOUR: Final = "tour"

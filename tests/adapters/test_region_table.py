@@ -13,9 +13,10 @@ from botocore.stub import Stubber
 from standfast.aws.calls import config
 from standfast.aws.region_table import WRITE_ATTEMPTS, RegionTable
 from standfast.brake import Brake
-from standfast.errors import CorruptStateError, ThrottledError, UnavailableError
+from standfast.errors import CorruptStateError, FencedError, ThrottledError, UnavailableError
 from standfast.fleet import Automation
 from standfast.health import Verdict
+from standfast.release_record import ReleaseRecord
 from standfast.stores import Sight
 from tests.builders import NOW, switch
 
@@ -136,3 +137,16 @@ def test_a_write_in_a_region_that_is_cut_off_fails_at_once(stubbed: tuple[Region
     stub.add_client_error("put_item", "InternalServerError", http_status_code=500)
     with pytest.raises(UnavailableError, match="PutItem SWITCH"):
         table.write_switch(switch())
+
+
+def test_the_record_of_releases_is_written_over_what_was_seen_only(table: RegionTable) -> None:
+    first = ReleaseRecord(1, "arn:1", "v8", "e1", NOW)
+    table.write_release(first, seen=table.read_release())
+    with pytest.raises(FencedError):
+        table.write_release(first, seen=ReleaseRecord())
+    started = replace(first, executions=("arn:a", "arn:b"))
+    table.write_release(started, seen=first)
+    with pytest.raises(FencedError):
+        table.write_release(replace(first, ended="aborted"), seen=first)
+    table.write_release(replace(started, ended="finished", reason="all"), seen=started)
+    assert table.read_release() == replace(started, ended="finished", reason="all")

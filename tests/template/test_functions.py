@@ -54,6 +54,7 @@ COMES_ONCE = {
     "ReconcileFunction",
     "ReconcileRegionsFunction",
     "RepairModelsFunction",
+    "SettleReleaseFunction",
 }
 
 
@@ -132,6 +133,8 @@ def test_only_known_functions_and_machines_are_invoked_by_nobody_who_waits() -> 
         "CheckpointFunction",
         "Assess",  # nobody waits for one assessment: the next one comes in a minute
         "ClusterFailover",  # an execution that ends badly is told of by the reconciler
+        "FleetRelease",  # SettleRelease tells
+        "SettleReleaseFunction",
         "ConcludeRehearsalFunction",
         "DiscoverReplicasFunction",
         "FindConfigDriftFunction",

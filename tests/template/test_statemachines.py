@@ -17,6 +17,7 @@ from standfast.deployment_steps import DeploymentInput
 from standfast.recovery_rules import RecoveryRules
 from standfast.recovery_steps import RecoveryInput
 from standfast.region_steps import RegionMoveInput
+from standfast.release_steps import ReleaseInput
 from standfast.replication_steps import PullInput, RegisterInput, ReplicateInput
 from standfast.restore_steps import BackupInput, RehearsalInput, RestoreInput
 from standfast.rollout_steps import RollingInput
@@ -62,6 +63,8 @@ AWS = {
 RAISED_BY = {
     # Raised on purpose in these steps only. Every other error of ours may come from any step and is caught by all.
     "AutomationOffError": {
+        "PlanRelease",
+        "StartWave",
         "TakeLease",
         "ShiftTraffic",
         "ShiftStage",
@@ -103,6 +106,8 @@ RAISED_BY = {
         "ProveScratch",
     },
     "LeaseHeldError": {
+        "PlanRelease",
+        "BeginRelease",
         "FreezeAutomation",
         "TakeLease",
         "TakeCharge",
@@ -323,6 +328,7 @@ TIME_OUTS = {
     "blue_green_deployment": 115200,
     "cluster_failover": 14400,
     "cluster_recovery": 9000,
+    "fleet_release": 604800,
     "pull_model": 43200,
     "region_failover": 14400,
     "register_model": 28800,
@@ -478,6 +484,7 @@ def test_every_state_machine_is_in_the_template() -> None:
 INPUTS: dict[str, type[BaseModel]] = {
     "adopt_config": AdoptInput,
     "sync_config": SyncInput,
+    "fleet_release": ReleaseInput,
     "cluster_failover": ExecutionInput,
     "traffic_shift": ShiftInput,
     "cluster_recovery": RecoveryInput,

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from standfast import bootstrap, errors
-from standfast.errors import UnavailableError
+from standfast.errors import InvalidInputError, UnavailableError
 from standfast.model_ports import Pull
 from standfast.model_states import ModelState
+from standfast.release_steps import ReleaseInput
 from standfast.settings import Settings
 from standfast.stores import View
 from tests.builders import NOW, STANDBY, document, fleet, view
@@ -44,6 +45,8 @@ class World:
         self.canaries: list[tuple[str, Mapping[str, object]]] = []
         self.canary = [Pull("RUNNING", {}, "", ""), Pull("SUCCEEDED", {}, "", "")]
         self.at = NOW
+        self.serves, self.when_ready = "v1", "tell"
+        self.releases: list[tuple[str, Mapping[str, object]]] = []
 
     def settings(self, region: str) -> Settings:
         arn = f"arn:aws:states:{region}:123456789012:stateMachine:chat-cluster-failover"
@@ -74,6 +77,12 @@ class World:
         self.replications.append(payload)
         return f"arn:aws:states:{region}:1:execution:replicate:{name}"
 
+    def start_release(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        if region in self.unreachable:
+            raise InvalidInputError(f"{region} has no fleet-release")
+        self.releases.append((name, payload))
+        return f"arn:aws:states:{region}:1:execution:release:{name}"
+
     def start_canary(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         self.canaries.append((name, payload))
         return f"arn:aws:states:{region}:1:execution:rolling:{name}"
@@ -96,8 +105,8 @@ class World:
         return self.view().applied
 
     def view(self) -> View:
-        model = {**document()["model"], "name": "tiny", "version": "v0"}
-        return view(config=fleet(model=model))
+        model = {**document()["model"], "name": "tiny", "version": self.serves}
+        return view(config=fleet(model=model, rollouts={"when_ready": self.when_ready}))
 
     def read_golden(self, model: str, version: str | None) -> Any:
         return self.golden.read_golden(model, version)
@@ -326,6 +335,7 @@ def test_an_input_with_a_typing_error_is_refused_by_field(world: World) -> None:
 
 
 def test_a_region_with_a_standby_loads_the_model_once_and_says_so_and_one_without_says_that(world: World) -> None:
+    world.serves = "v0"
     walk = registered(world).walk("replicate_model", {**MODEL, "regions": [EAST, WEST], "canary": True})
     assert not walk.error, walk.cause
     ((name, payload),) = world.canaries
@@ -337,6 +347,7 @@ def test_a_region_with_a_standby_loads_the_model_once_and_says_so_and_one_withou
 
 
 def test_a_canary_that_did_not_serve_fails_its_region_by_name_though_the_model_is_verified_there(world: World) -> None:
+    world.serves = "v0"
     registered(world).canary = [Pull("FAILED", {}, "RolloutPutBack", "the engine ended at each start")]
     walk = world.walk("replicate_model", {**MODEL, "regions": [EAST, WEST], "canary": True})
     assert walk.error == "ReplicationFailed"
@@ -344,3 +355,25 @@ def test_a_canary_that_did_not_serve_fails_its_region_by_name_though_the_model_i
     assert "the engine ended at each start" in walk.cause
     assert "- us-west-2: verified" in walk.cause
     assert state(world, EAST) is ModelState.VERIFIED
+
+
+def test_a_new_version_that_the_fleet_has_is_told_or_its_release_begins_once_under_one_name(world: World) -> None:
+    world.serves = "v0"
+    registered(world).walk("replicate_model", MODEL)
+    ((subject, text),) = world.messenger.notices
+    assert (subject, world.releases) == ("tiny v1 is ready to be released", [])
+    assert 'To release it start fleet-release with {"model": "tiny", "version": "v1"' in text
+    world.when_ready = "start"
+    for _ in range(2):
+        world.walk("replicate_model", MODEL)
+    assert len({name for name, _ in world.releases}) == 1
+    assert ReleaseInput.model_validate(world.releases[0][1]).version == "v1"
+    world.walk("replicate_model", {**MODEL, "trigger": "schedule"})
+    assert len(world.releases) == 2
+
+
+def test_where_no_release_can_begin_the_version_is_verified_and_a_person_told(world: World) -> None:
+    world.serves, world.when_ready = "v0", "start"
+    registered(world).unreachable.add(EAST)
+    assert not world.walk("replicate_model", {**MODEL, "regions": [WEST], "source_region": EAST}).error
+    assert "was not started by itself: us-east-1 has no fleet-release" in world.messenger.notices[-1][1]

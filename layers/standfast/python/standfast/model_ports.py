@@ -88,7 +88,7 @@ class Pull:
 
 
 class Pulls(Protocol):
-    """`pull_model` of every Region's stack; `replicate_model` and `rolling_update` of this one's."""
+    """`pull_model` of every Region's stack; `replicate_model`, `rolling_update` and `fleet_release` of this one's."""
 
     def start(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         """Start it there, unless one of that name was started; answers the execution's ARN. May be repeated.
@@ -103,6 +103,10 @@ class Pulls(Protocol):
 
     def start_canary(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         """Start `rolling_update`, in this Region, as `start` does."""
+        ...
+
+    def start_release(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        """Start `fleet_release`, in this Region, as `start` does."""
         ...
 
     def look(self, execution_arn: str) -> Pull:

@@ -75,7 +75,10 @@ class RolloutRules(_Rules):
     )
     when_ready: Literal["tell", "start"] = Field(
         default="tell",
-        description="once a model version is verified in every Region: tell a person, or start its rollout by itself",
+        description="once a model version is verified in every Region: tell a person, or start its release by itself",
+    )
+    wave_bake_seconds: int = Field(
+        default=600, ge=0, le=86_400, description="a wave of a release serves that long before the next one begins"
     )
     buckets: list[Bucket] = Field(
         default=[Bucket(name="short"), Bucket(name="long", characters=1200)], min_length=1, max_length=4

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
+MOST_OF_A_CAUSE = 1000
+"""Characters; Step Functions takes 32,768."""
+
 
 def _client_in(region: str) -> SFNClient:
     return boto3.client("stepfunctions", region_name=region, config=config(attempts=2))
@@ -56,7 +59,27 @@ class MachinesElsewhere:
         return answer["executionArn"]
 
     def describe(self, execution_arn: str) -> DescribeExecutionOutputTypeDef:
-        """An execution as Step Functions tells it, in the Region that its ARN names."""
+        """An execution as Step Functions tells it, in the Region that its ARN names.
+
+        Raises InvalidInputError for one that there is not, or not any more, else the errors of every call.
+        """
         region = execution_arn.split(":")[3]
         with translated(f"DescribeExecution in {region}"):
-            return self._client_in(region).describe_execution(executionArn=execution_arn)
+            try:
+                return self._client_in(region).describe_execution(executionArn=execution_arn)
+            except ClientError as error:
+                if error_code(error) == "ExecutionDoesNotExist":
+                    raise InvalidInputError(f"{region} has no execution {execution_arn}") from error
+                raise
+
+    def stop(self, execution_arn: str, cause: str) -> None:
+        """Stop one; it is all right where there is none, or where it has ended."""
+        region = execution_arn.split(":")[3]
+        with translated(f"StopExecution in {region}"):
+            try:
+                self._client_in(region).stop_execution(
+                    executionArn=execution_arn, error="ReleaseEnded", cause=cause[:MOST_OF_A_CAUSE]
+                )
+            except ClientError as error:
+                if error_code(error) != "ExecutionDoesNotExist":
+                    raise

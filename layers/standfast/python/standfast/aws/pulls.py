@@ -1,4 +1,4 @@
-"""Pulls on Step Functions: `pull_model` in any Region, `replicate_model`, and `rolling_update` for a canary load."""
+"""Pulls on Step Functions: `pull_model` in any Region, `replicate_model`, `rolling_update`, `fleet_release`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ class PullMachines:
 
     def start_canary(self, region: str, name: str, payload: Mapping[str, object]) -> str:
         return self._machines.start(region, "rolling-update", name, payload)
+
+    def start_release(self, region: str, name: str, payload: Mapping[str, object]) -> str:
+        return self._machines.start(region, "fleet-release", name, payload)
 
     def look(self, execution_arn: str) -> Pull:
         found = self._machines.describe(execution_arn)

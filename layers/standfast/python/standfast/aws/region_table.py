@@ -6,6 +6,7 @@
 | FLEET | REGIONS | which Regions are condemned or moved (see region_states): rollouts freeze meanwhile |
 | SIGHTS | <vantage>#<region> | how a Region's entry looks from another Region |
 | CONFIG | TURN | the last sync of the configuration: its token, and the newest version |
+| RELEASE | LAST | the last release of the fleet: its token, and what it has under way |
 
 Such a table has no transactions and no TTL. A Region that is cut off from both others reads eventually only and cannot
 write ("How global tables work: multi-Region strong consistency", DynamoDB developer guide). A one-Region fleet has an
@@ -26,7 +27,7 @@ from standfast.aws.records import brake_from_items, reading, sight_from_item
 from standfast.aws.region_states import REGIONS, record_from_item
 from standfast.aws.table import Table
 from standfast.brake import FLEET
-from standfast.errors import ConflictError, ThrottledError, TransientError
+from standfast.errors import ConflictError, FencedError, ThrottledError, TransientError
 from standfast.region_record import why_frozen
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from standfast.brake import Brake, Switch
     from standfast.config_sync import Turn
+    from standfast.release_record import ReleaseRecord
     from standfast.stores import Sight
 
 WRITE_ATTEMPTS = 3
@@ -44,7 +46,7 @@ logger = logging.getLogger("standfast.region_table")
 
 
 class RegionTable(Table):
-    """SwitchStore, SightStore and TurnStore on DynamoDB."""
+    """SwitchStore, SightStore, TurnStore and ReleaseStore on DynamoDB."""
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         # One attempt: where the other Regions do not answer, what is known here must be read within seconds.
@@ -100,6 +102,37 @@ class RegionTable(Table):
             written = self._put_if("CONFIG", "TURN", item, "turn = :seen", {":seen": seen.token})
         if not written:
             raise ConflictError("another sync of the configuration began at the same moment; once more")
+
+    # ReleaseStore
+
+    def read_release(self) -> ReleaseRecord:
+        from standfast.release_record import ReleaseRecord  # no function but those of a release pays for it
+
+        item = self._get("RELEASE", "LAST")
+        if item is None:
+            return ReleaseRecord()
+        with reading("LAST"):
+            return ReleaseRecord(
+                int(item["turn"]),
+                str(item["execution_arn"]),
+                str(item["version"]),
+                str(item["event_id"]),
+                float(item["began_at"]),
+                tuple(str(each) for each in item["executions"]),
+                str(item["ended"]),
+                str(item["reason"]),
+            )
+
+    def write_release(self, record: ReleaseRecord, *, seen: ReleaseRecord) -> None:
+        item = {**asdict(record), "executions": list(record.executions), "turn": record.token}
+        if seen.token == 0:
+            written = self._put_new("RELEASE", "LAST", item)
+        else:
+            unchanged = "turn = :turn AND ended = :ended AND executions = :executions"
+            given = {":turn": seen.token, ":ended": seen.ended, ":executions": list(seen.executions)}
+            written = self._put_if("RELEASE", "LAST", item, unchanged, given)
+        if not written:
+            raise FencedError("the record of the fleet's releases was written by somebody else at the same moment")
 
     def _replace(self, partition: str, name: str, item: Mapping[str, object]) -> None:
         """Another Region that wrote the item at the same moment is no refusal: once more."""
