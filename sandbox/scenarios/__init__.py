@@ -24,7 +24,11 @@ from typing import TYPE_CHECKING, Final
 from sandbox.plan import REGIONS
 from sandbox.scenarios import (
     backup_restore,
+    bad_release_errors,
+    bad_release_slow,
     bad_release_wont_start,
+    bad_release_wrong_answers,
+    blue_green,
     busy_not_dead,
     canary_load,
     cascade,
@@ -33,6 +37,7 @@ from sandbox.scenarios import (
     config_drift,
     controller_dies,
     engine_wedged,
+    failover_during_rollout,
     failover_fault,
     false_alarm,
     flapping,
@@ -40,6 +45,7 @@ from sandbox.scenarios import (
     gray_failure,
     healthy_traffic,
     lost_metrics,
+    low_traffic_canary,
     monitor_blind,
     observe_mode,
     one_bad_replica,
@@ -121,6 +127,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         restore_crash,
         bad_release_wont_start,
         rollout_crash,
+        blue_green,
+        bad_release_errors,
+        bad_release_slow,
+        bad_release_wrong_answers,
+        failover_during_rollout,
+        low_traffic_canary,
     )
 }
 TOUR: Final = "tour"
