@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox import release_desk
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from sandbox.fleet.load import Record
     from sandbox.fleet.models import Model
-    from sandbox.region import SandboxRegion
+    from sandbox.region import RuleChange, SandboxRegion
     from sandbox.scenario import Stage
 
 MACHINE: Final = f"{FLEET}-blue-green-deployment"
@@ -121,6 +122,15 @@ def green_of(region: SandboxRegion) -> str:
     """The id of the cluster that the deployment under way makes; empty where none is."""
     deployment = region.view().scope.desired.deployment
     return "" if deployment is None else deployment.green
+
+
+def drains(changes: Sequence[RuleChange]) -> list[float]:
+    """The moments at which a cluster lost the last of its traffic."""
+    return [
+        after.at
+        for before, after in pairwise(changes)
+        if any(weight and not after.weights.get(cluster_id) for cluster_id, weight in before.weights.items())
+    ]
 
 
 def over(records: Sequence[Record], moments: Sequence[float]) -> int:

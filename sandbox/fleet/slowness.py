@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 from sandbox.processes import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sandbox.fleet.replica import Replica
 
@@ -32,11 +32,13 @@ SAVED_SECONDS: Final = 0.02
 class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
-    `share`: of one processor, for each replica. `again`: one that is started anew is slow again once it serves. Linux
-    only.
+    `share`: of one processor, for each replica. `again` gives those that are slow from then on whenever they serve:
+    ones that are started anew, and ones that come later. Linux only.
     """
 
-    def __init__(self, replicas: Sequence[Replica], share: float, *, again: bool = False) -> None:
+    def __init__(
+        self, replicas: Sequence[Replica], share: float, *, again: Callable[[], Sequence[Replica]] | None = None
+    ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
@@ -44,6 +46,7 @@ class Slowness:
         self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), *pids)
         self._child.wait_until_ready()
         self._closed = threading.Event()
+        self._again: Callable[[], Sequence[Replica]] = again or (lambda: ())
         self._follower = threading.Thread(target=self._follow, name="who is slow", daemon=True) if again else None
         if self._follower is not None:
             self._follower.start()
@@ -52,7 +55,7 @@ class Slowness:
         """Whoever serves now is slow."""
         told: list[int] = []
         while not self._closed.wait(FOLLOW_SECONDS):
-            pids = [pid for replica in self._replicas if (pid := replica.serving_pid) is not None]
+            pids = [pid for replica in self._again() if (pid := replica.serving_pid) is not None]
             if pids != told:
                 self._child.send(" ".join(map(str, pids)))
                 told = pids
@@ -63,7 +66,7 @@ class Slowness:
         if self._follower is not None:
             self._follower.join()
         self._child.close()
-        for replica in self._replicas:
+        for replica in (*self._replicas, *self._again()):
             replica.resume()
 
     def __enter__(self) -> Self:

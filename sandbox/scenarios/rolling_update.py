@@ -39,7 +39,7 @@ def run(stage: Stage) -> Report:
     release_desk.apply_version(stage)
     told, began = len(region.messages()), time.time()
     plan = Plan(release_desk.CLIENTS, release_desk.RATE, stage.seed, name, answer_tokens=TOKENS)
-    slowness = Slowness([node.replica for node in region.nodes.nodes(region.primary)], SHARE, again=True)
+    slowness = Slowness((), SHARE, again=lambda: [node.replica for node in region.nodes.nodes(region.primary)])
     load = region.start_load(plan)
     time.sleep(3.0)
     timeline = [Moment(0.0, "begin", f"{release_desk.RATE:g} requests a second of {release_desk.CLIENTS} clients")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.deployment_desk import Resource, leaked
+from sandbox.deployment_desk import Resource, drains, leaked
+from sandbox.region import RuleChange
 
 GROUP = "Auto Scaling group"
 BLUE, STANDBY = Resource(GROUP, "blue", "a"), Resource(GROUP, "standby", "b")
@@ -21,3 +22,14 @@ def test_blue_may_keep_its_group_once_green_stands_in_its_place_and_none_of_its_
     assert leaked(BEFORE, after, {"a-g5", "b"}) == []
     stays = Resource("instance", "i-1", "a")
     assert leaked(BEFORE, {*after, stays}, {"a-g5", "b"}) == [stays]
+
+
+def test_a_drain_is_where_a_cluster_loses_the_last_of_its_traffic() -> None:
+    changes = [
+        RuleChange(1.0, {"blue": 80, "green": 20}),
+        RuleChange(2.0, {"blue": 0, "green": 100}),
+        RuleChange(3.0, {"green": 100}),
+        RuleChange(4.0, {"green": 80, "next": 20}),
+        RuleChange(5.0, {"green": 100}),
+    ]
+    assert drains(changes) == [2.0, 5.0]

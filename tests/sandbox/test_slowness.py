@@ -61,7 +61,7 @@ def test_a_replica_that_is_started_anew_is_slow_again_where_that_is_wanted(tmp_p
     model = tiny_model(1, tmp_path)
     replica = Replica("127.15.1.11", free_port("127.15.1.11"), model).start()
     try:
-        with Slowness([replica], 0.05, again=True):
+        with Slowness([replica], 0.05, again=lambda: [replica]):
             replica.restart()
             ask(replica, 2 * FOLLOW_SECONDS)
             assert share_used(replica) < 0.15
