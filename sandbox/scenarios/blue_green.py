@@ -12,15 +12,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.scenario import Moment, Report, Scenario
+from sandbox.scenarios.rolling_update import SHARE, SLOTS, TOKENS
 
 if TYPE_CHECKING:
     from sandbox.scenario import Stage
 
 NAME: Final = "blue-green"
-TOKENS: Final = (40, 120)
-SHARE: Final = 0.16
-"""Of a processor, for each replica."""
-SLOTS: Final = 16
 
 
 def run(stage: Stage) -> Report:
