@@ -1,4 +1,4 @@
-"""Replicas that are as slow as a real model on a busy GPU: each may use only a share of a processor.
+"""Replicas that are as slow as a real model on a busy GPU: each, or each request, may use a share of a processor.
 
 The tiny models answer hundreds of requests a second, more than anybody here could ask. A process of its own looks
 every few milliseconds at what each replica has used, stops it when that is more than its share and wakes it when it is
@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from sandbox.processes import Child
@@ -32,18 +33,24 @@ SAVED_SECONDS: Final = 0.02
 class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
-    `share`: of one processor, for each replica. `again` gives those that are slow from then on whenever they serve:
-    ones that are started anew, and ones that come later. Linux only.
+    `share`: of one processor, for each replica, or with `per_request` for each request that is under way at it: then
+    streams are slow, and many at once are no slower, as on a GPU that has room. `again` gives those that are slow from
+    then on whenever they serve: ones that are started anew, and ones that come later. Linux only.
     """
 
     def __init__(
-        self, replicas: Sequence[Replica], share: float, *, again: Callable[[], Sequence[Replica]] | None = None
+        self,
+        replicas: Sequence[Replica],
+        share: float,
+        *,
+        per_request: bool = False,
+        again: Callable[[], Sequence[Replica]] | None = None,
     ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
         pids = [str(replica.pid) for replica in replicas if replica.pid is not None]
-        self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), *pids)
+        self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), str(int(per_request)), *pids)
         self._child.wait_until_ready()
         self._closed = threading.Event()
         self._again: Callable[[], Sequence[Replica]] = again or (lambda: ())
@@ -77,13 +84,27 @@ class Slowness:
 
 
 class _Rationed:
-    """One process and the processor time that it has left, in seconds."""
+    """One process and the processor time that it has left, in seconds.
+
+    Its requests are its open files beside those that it always has: each has a connection of its own.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._clock = (~pid << 3) | 2  # the clock id of another process's processor time, as clock_getcpuclockid(3)
         self._used = time.clock_gettime(self._clock)
         self._left = 0.0
+        self._files = self._open_files()
+
+    def _open_files(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self._pid}/fd").iterdir())
+
+    @property
+    def requests(self) -> int:
+        """How many are under way. Raises OSError when it is gone."""
+        now = self._open_files()
+        self._files = min(self._files, now)
+        return now - self._files
 
     def ration(self, earned_seconds: float) -> None:
         """Stop or wake it by what it has used. Raises OSError when it is gone."""
@@ -94,8 +115,12 @@ class _Rationed:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Arguments: the share of each, and the process ids; a line of standard input names others. Ends with its end."""
-    share, rationed = float(arguments[0]), {int(pid): _Rationed(int(pid)) for pid in arguments[1:]}
+    """Arguments: the share, 1 if it is of each request, the process ids; a line of standard input names others.
+
+    Ends with the end of its input.
+    """
+    share, per_request = float(arguments[0]), arguments[1] == "1"
+    rationed = {int(pid): _Rationed(int(pid)) for pid in arguments[2:]}
     print("ready", flush=True)
     before = time.monotonic()
     while True:
@@ -107,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
         now = time.monotonic()
         for each in rationed.values():
             with contextlib.suppress(OSError):  # it was killed: what it had is nobody's
-                each.ration(share * (now - before))
+                each.ration((1 + each.requests if per_request else 1) * share * (now - before))
         before = now
 
 

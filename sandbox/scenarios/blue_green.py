@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.scenario import Moment, Report, Scenario
-from sandbox.scenarios.rolling_update import SHARE, SLOTS, TOKENS
+from sandbox.scenarios.rolling_update import RATE, SHARE, SLOTS, TOKENS
 
 if TYPE_CHECKING:
     from sandbox.scenario import Stage
@@ -31,10 +31,10 @@ def run(stage: Stage) -> Report:
     deployment_desk.prepare(stage, new)
     before, told, began = deployment_desk.resources(region), len(region.messages()), time.time()
     changes = len(region.rule_changes)
-    slowness = Slowness((), SHARE, again=lambda: [node.replica for node in region.nodes.nodes()])
-    load = region.start_load(Plan(release_desk.CLIENTS, release_desk.RATE, stage.seed, name, answer_tokens=TOKENS))
+    slowness = Slowness((), SHARE, per_request=True, again=lambda: [node.replica for node in region.nodes.nodes()])
+    load = region.start_load(Plan(release_desk.CLIENTS, RATE, stage.seed, name, answer_tokens=TOKENS))
     time.sleep(3.0)
-    timeline = [Moment(0.0, "begin", f"{release_desk.RATE:g} requests a second of {release_desk.CLIENTS} clients")]
+    timeline = [Moment(0.0, "begin", f"{RATE:g} requests a second of {release_desk.CLIENTS} clients")]
     faults: list[str] = []
     live, blue, seconds = old, region.primary, list[float]()
     for turn in range(stage.runs):
