@@ -195,7 +195,15 @@ def _reports(given: argparse.Namespace, folder: Path) -> list[Report]:
         told: Story = story()
         stack.callback(told.close)
         sandbox = stack.enter_context(
-            Sandbox(folder, seed=given.seed, built=given.built, cold=given.cold, say=told.say, on_log=told.heard)
+            Sandbox(
+                folder,
+                seed=given.seed,
+                built=given.built,
+                cold=given.cold,
+                slots=stops[0][0].slots,
+                say=told.say,
+                on_log=told.heard,
+            )
         )
         sandbox.start()
         sandbox.start_load()

@@ -17,6 +17,8 @@ PREFLIGHT: Final = f"{FLEET}-preflight"
 """The schedule that proves every five minutes that a failover would work, and keeps its functions warm."""
 CLIENTS: Final = 8
 REQUESTS_PER_SECOND: Final = 24.0
+SLOTS: Final = 4
+"""Requests that a replica serves at once, where a scenario does not want others."""
 LOW_PRIORITY_HEADER: Final = "x-priority"
 LOW_PRIORITY_VALUES: Final = ("batch", "low")
 """Every entry has a rule for these. Only where a scenario's FleetConfig names that does Standfast know of it."""

@@ -91,12 +91,13 @@ def _claim_network() -> tuple[socket.socket, int]:
 class SandboxRegion(ControlStack):
     """A Region with clusters. Its `Sandbox` calls, in this order, `build`, `start_fleet`, `deploy` and `start_load`."""
 
-    def __init__(self, cloud: Cloud, plan: RegionPlan, model: Model, directory: Path, *, seed: int) -> None:
+    def __init__(self, cloud: Cloud, plan: RegionPlan, model: Model, directory: Path, *, seed: int, slots: int) -> None:
         super().__init__(cloud, plan.name)
         self.primary, self.standby = plan.primary, plan.standby
         self.replicas = dict(plan.replicas)
         self.model = model
         self.seed = seed
+        self._slots = slots
         self.rule_changes: list[RuleChange] = []
         self.groups: dict[str, str] = {}
         self.entry: dict[str, str] = {}
@@ -141,6 +142,7 @@ class SandboxRegion(ControlStack):
             self.client("ec2"),
             self.client("autoscaling"),
             models=lambda _: self.model,
+            slots=self._slots,
             log_directory=logs,
             shell_directory=self._directory / "nodes",
             objects=self._object,

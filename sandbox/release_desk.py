@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ RATE: Final = 24.0
 CLIENTS: Final = 12
 UPDATE_SECONDS: Final = 600.0
 TRIES: Final = 10
+LOOK_SECONDS: Final = 0.5
 ROLLOUTS: Final = {"replica_bake_seconds": 10, "load_seconds": 60, "drain_seconds": 30}
 
 
@@ -74,13 +76,16 @@ def unloadable(model: Model) -> bytes:
     return model.path.read_bytes().replace(b"llama", b"lluma")
 
 
-def register(region: SandboxRegion, name: str, model: Model, *, body: bytes | None = None) -> None:
+def register(
+    region: SandboxRegion, name: str, model: Model, *, body: bytes | None = None, answers: Model | None = None
+) -> None:
     """Upload a version with its golden answers, register it and have it verified in its Region.
 
-    `body`: other bytes than the model's, of which nobody knows what they answer.
+    `body`: other bytes than the model's, of which nobody knows what they answer. `answers`: whose golden answers are
+    recorded, where they are not its own.
     """
     where = prefix(name, model.version)
-    recorded = [] if body is not None else [asdict(each) for each in golden_answers(model)]
+    recorded = [] if body is not None else [asdict(each) for each in golden_answers(answers or model)]
     files = {
         "tiny.gguf": model.path.read_bytes() if body is None else body,
         "standfast.json": json.dumps({"engine": "llama.cpp", "golden": recorded}).encode(),
@@ -111,13 +116,14 @@ def faults_in(region: SandboxRegion, figures: Mapping[str, Any], *zero: str) -> 
     return [*found, *(f"denied: {each.role} lacks {each.action} on {each.resource}" for each in region.cloud.denials())]
 
 
-def start(region: SandboxRegion, cluster_id: str, version: str) -> str:
+def start(region: SandboxRegion, cluster_id: str, version: str, **wishes: object) -> str:
     """Start `rolling_update` as from the console. Returns the execution's ARN."""
     payload = {
         "scope_id": region.name,
         "cluster_id": cluster_id,
         "version": version,
         "reason": "the scenario releases a version",
+        **wishes,
     }
     answer = region.client("stepfunctions").start_execution(
         stateMachineArn=region.outputs["RollingUpdateArn"], input=json.dumps(payload)
@@ -148,6 +154,32 @@ def versions(region: SandboxRegion, cluster_id: str) -> Mapping[str, str]:
 def mixed(region: SandboxRegion, cluster_id: str, live: str) -> int:
     """Replicas that serve another version than the live one."""
     return sum(version != live for version in versions(region, cluster_id).values())
+
+
+class Fewest:
+    """The fewest targets of a cluster that the load balancer gave traffic at once, looked at all the time."""
+
+    def __init__(self, region: SandboxRegion, cluster_id: str) -> None:
+        self._arn = region.groups[cluster_id]
+        self._elb = region.client("elbv2")
+        self.count = self._healthy()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="the fewest targets", daemon=True)
+        self._thread.start()
+
+    def _healthy(self) -> int:
+        found = self._elb.describe_target_health(TargetGroupArn=self._arn)["TargetHealthDescriptions"]
+        return sum(each["TargetHealth"]["State"] == "healthy" for each in found)
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            self.count = min(self.count, self._healthy())
+
+    def close(self) -> int:
+        """The fewest until now. Nobody looks any more."""
+        self._ended.set()
+        self._thread.join()
+        return self.count
 
 
 def taken_out(region: SandboxRegion, arn: str) -> Sequence[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.plan import SandboxError
+from sandbox.plan import SLOTS, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,10 +88,12 @@ class Stage:
 class Scenario:
     """One story. `run` may leave its Region broken: a sandbox serves one command.
 
-    `baseline`: the same fault with Standfast off, where that is measured.
+    `baseline`: the same fault with Standfast off, where that is measured. `slots`: requests that each replica serves at
+    once.
     """
 
     name: str
     title: str
     run: Callable[[Stage], Report]
     baseline: Callable[[Stage], Report] | None = field(default=None)
+    slots: int = SLOTS

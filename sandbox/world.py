@@ -12,7 +12,7 @@ from sandbox.aws.latency import Latencies
 from sandbox.control import ControlStack
 from sandbox.fleet.models import tiny_model
 from sandbox.global_name import GlobalName, create_zone
-from sandbox.plan import FLEET, PLANS, PREFLIGHT, REGIONS, ROOT, WATCHER, SandboxError
+from sandbox.plan import FLEET, PLANS, PREFLIGHT, REGIONS, ROOT, SLOTS, WATCHER, SandboxError
 from sandbox.region import SandboxRegion
 from standfast.aws.region_table import RegionTable
 
@@ -34,7 +34,7 @@ class Sandbox:
     `regions`: those of the fleet. With more than one there is a watcher, and the Regions share a table; one alone is
     what the workflow tests need, and quick. `regions` (by name) and `watcher` are there from the beginning. `built`: a
     folder of `sam build`, whose layers the functions then run with. `cold`: a function starts as a new interpreter,
-    as on AWS.
+    as on AWS. `slots`: requests that each replica serves at once.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Sandbox:
         seed: int = 0,
         built: Path | None = None,
         cold: bool = False,
+        slots: int = SLOTS,
         say: Callable[[str], None] = lambda _: None,
         on_log: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -62,7 +63,7 @@ class Sandbox:
             on_log=on_log,
         )
         self.regions = {
-            name: SandboxRegion(self.cloud, PLANS[name], self.model, directory, seed=seed + number)
+            name: SandboxRegion(self.cloud, PLANS[name], self.model, directory, seed=seed + number, slots=slots)
             for number, name in enumerate(regions)
         }
         self.watcher = ControlStack(self.cloud, WATCHER) if watchers else None

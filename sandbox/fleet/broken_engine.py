@@ -7,7 +7,7 @@ pace) is real. `/health` and all pages stay well: that is what makes these failu
 |---|---|
 | nan | token 0 and no logprob: logits that are NaN. llama.cpp writes NaN as null, for JSON has none |
 | nonsense | other tokens, at a logprob as flat logits give it |
-| errors | status 500, for a fifth of the completions |
+| errors | status 500, for a share of the completions: a fifth, where nobody says otherwise |
 | out | status 500, for every completion |
 | slow | what is right, half a second later: a GPU that is clocked down |
 """
@@ -51,22 +51,19 @@ class Fault(StrEnum):
     SLOW = "slow"
 
 
-_ERROR_RATES: Final = {Fault.ERRORS: ERROR_RATE, Fault.OUT: 1.0}
-
-
 class BrokenEngine:
     """A replica that is broken from the beginning to `close`, and then starts anew and is well.
 
     For a second at the beginning and at the end nothing listens at its address: it is another process then.
     """
 
-    def __init__(self, replica: Replica, fault: Fault, *, seed: int = 0) -> None:
+    def __init__(self, replica: Replica, fault: Fault, *, seed: int = 0, error_rate: float = ERROR_RATE) -> None:
         self._replica = replica
         replica.close()
         port = replica.port + UPSTREAM_PORTS
         self._upstream = Replica(replica.address, port, replica.model, name=f"the engine of {replica.name}").start()
         arguments = ("--address", replica.address, "--port", str(replica.port), "--upstream-port", str(port))
-        more = ("--fault", str(fault), "--seed", str(seed))
+        more = ("--fault", str(fault), "--seed", str(seed), "--error-rate", str(error_rate))
         self._child = Child.of_module(f"broken {replica.name}", "sandbox.fleet.broken_engine", *arguments, *more)
         try:
             self._child.wait_until_ready()
@@ -74,10 +71,14 @@ class BrokenEngine:
             self._upstream.close()
             raise
 
-    def close(self) -> None:
-        """The replica is well again on return. May be called again."""
+    def end(self) -> None:
+        """Its node has gone: nothing is started anew. May be called again."""
         self._child.close()
         self._upstream.close()
+
+    def close(self) -> None:
+        """The replica is well again on return. May be called again."""
+        self.end()
         if not self._replica.alive:
             self._replica.start()
 
@@ -118,10 +119,11 @@ def _other(text: str, fault: Fault) -> str:
 class _Front:
     """What is asked at the replica's address."""
 
-    def __init__(self, address: str, upstream_port: int, fault: Fault, seed: int) -> None:
+    def __init__(self, address: str, upstream_port: int, fault: Fault, seed: int, error_rate: float) -> None:
         self._address = address
         self._upstream_port = upstream_port
         self._fault = fault
+        self._error_rate = {Fault.ERRORS: error_rate, Fault.OUT: 1.0}.get(fault, 0.0)
         self._chance = random.Random(seed)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +141,7 @@ class _Front:
             return
         payload = await wire.read_request_body(reader, request, limit=_BODY_LIMIT)
         asks_model = request.start[1] in _COMPLETIONS
-        if asks_model and self._chance.random() < _ERROR_RATES.get(self._fault, 0.0):
+        if asks_model and self._chance.random() < self._error_rate:
             body = b'{"error":{"code":500,"message":"CUDA error: an illegal memory access was encountered"}}'
             writer.write(_head("500 Internal Server Error", "application/json", f"{len(body)}") + body)
             await writer.drain()
@@ -190,11 +192,11 @@ def _head(status: str, content_type: str, length: str | None) -> bytes:
     return wire.write_head(f"HTTP/1.1 {status}", (("Content-Type", content_type), body, ("Connection", "close")))
 
 
-async def serve(address: str, port: int, upstream_port: int, fault: Fault, seed: int) -> None:
+async def serve(address: str, port: int, upstream_port: int, fault: Fault, seed: int, error_rate: float) -> None:
     """Until SIGTERM."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    front = _Front(address, upstream_port, fault, seed)
+    front = _Front(address, upstream_port, fault, seed, error_rate)
     async with await asyncio.start_server(front.serve, address, port):
         print("ready", flush=True)
         await ended.wait()
@@ -208,8 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--upstream-port", type=int, required=True)
     parser.add_argument("--fault", type=Fault, choices=list(Fault), required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--error-rate", type=float, default=ERROR_RATE)
     given = parser.parse_args(arguments)
-    asyncio.run(serve(given.address, given.port, given.upstream_port, given.fault, given.seed))
+    place = (given.address, given.port, given.upstream_port)
+    asyncio.run(serve(*place, given.fault, given.seed, given.error_rate))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Replicas that are as slow as a real model on a busy GPU: each may use only a share of a processor.
+"""Replicas that are as slow as a real model on a busy GPU: each, or each request, may use a share of a processor.
 
 The tiny models answer hundreds of requests a second, more than anybody here could ask. A process of its own looks
 every few milliseconds at what each replica has used, stops it when that is more than its share and wakes it when it is
@@ -14,12 +14,13 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from sandbox.processes import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sandbox.fleet.replica import Replica
 
@@ -32,18 +33,27 @@ SAVED_SECONDS: Final = 0.02
 class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
-    `share`: of one processor, for each replica. `again`: one that is started anew is slow again once it serves. Linux
-    only.
+    `share`: of one processor, for each replica, or with `per_request` for each request that is under way at it: then
+    streams are slow, and many at once are no slower, as on a GPU that has room. `again` gives those that are slow from
+    then on whenever they serve: ones that are started anew, and ones that come later. Linux only.
     """
 
-    def __init__(self, replicas: Sequence[Replica], share: float, *, again: bool = False) -> None:
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        share: float,
+        *,
+        per_request: bool = False,
+        again: Callable[[], Sequence[Replica]] | None = None,
+    ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
         pids = [str(replica.pid) for replica in replicas if replica.pid is not None]
-        self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), *pids)
+        self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), str(int(per_request)), *pids)
         self._child.wait_until_ready()
         self._closed = threading.Event()
+        self._again: Callable[[], Sequence[Replica]] = again or (lambda: ())
         self._follower = threading.Thread(target=self._follow, name="who is slow", daemon=True) if again else None
         if self._follower is not None:
             self._follower.start()
@@ -52,7 +62,7 @@ class Slowness:
         """Whoever serves now is slow."""
         told: list[int] = []
         while not self._closed.wait(FOLLOW_SECONDS):
-            pids = [pid for replica in self._replicas if (pid := replica.serving_pid) is not None]
+            pids = [pid for replica in self._again() if (pid := replica.serving_pid) is not None]
             if pids != told:
                 self._child.send(" ".join(map(str, pids)))
                 told = pids
@@ -63,7 +73,7 @@ class Slowness:
         if self._follower is not None:
             self._follower.join()
         self._child.close()
-        for replica in self._replicas:
+        for replica in (*self._replicas, *self._again()):
             replica.resume()
 
     def __enter__(self) -> Self:
@@ -74,13 +84,27 @@ class Slowness:
 
 
 class _Rationed:
-    """One process and the processor time that it has left, in seconds."""
+    """One process and the processor time that it has left, in seconds.
+
+    Its requests are its open files beside those that it always has: each has a connection of its own.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._clock = (~pid << 3) | 2  # the clock id of another process's processor time, as clock_getcpuclockid(3)
         self._used = time.clock_gettime(self._clock)
         self._left = 0.0
+        self._files = self._open_files()
+
+    def _open_files(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self._pid}/fd").iterdir())
+
+    @property
+    def requests(self) -> int:
+        """How many are under way. Raises OSError when it is gone."""
+        now = self._open_files()
+        self._files = min(self._files, now)
+        return now - self._files
 
     def ration(self, earned_seconds: float) -> None:
         """Stop or wake it by what it has used. Raises OSError when it is gone."""
@@ -91,8 +115,12 @@ class _Rationed:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Arguments: the share of each, and the process ids; a line of standard input names others. Ends with its end."""
-    share, rationed = float(arguments[0]), {int(pid): _Rationed(int(pid)) for pid in arguments[1:]}
+    """Arguments: the share, 1 if it is of each request, the process ids; a line of standard input names others.
+
+    Ends with the end of its input.
+    """
+    share, per_request = float(arguments[0]), arguments[1] == "1"
+    rationed = {int(pid): _Rationed(int(pid)) for pid in arguments[2:]}
     print("ready", flush=True)
     before = time.monotonic()
     while True:
@@ -104,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
         now = time.monotonic()
         for each in rationed.values():
             with contextlib.suppress(OSError):  # it was killed: what it had is nobody's
-                each.ration(share * (now - before))
+                each.ration((1 + each.requests if per_request else 1) * share * (now - before))
         before = now
 
 

@@ -21,7 +21,7 @@ from standfast.fleet import Canary
 from standfast.golden import NONCES, agreed, compared
 from standfast.health import EndpointProbe, Outcome
 from standfast.probes import states
-from standfast.probes.http import PAGE_BYTES, STATE_BYTES, HttpProber
+from standfast.probes.http import LIKELY, PAGE_BYTES, STATE_BYTES, HttpProber
 
 URL = "http://replica.test:8000"
 ADDRESS = "127.12.1.30"
@@ -311,7 +311,8 @@ def test_a_first_token_and_its_logprob_are_read_from_lists(engine: str) -> None:
     probe, body = asked(engine, page, logprobs=True)
     assert (probe.outcome, probe.first_token, probe.first_logprob) == (Outcome.ANSWERED, " Paris", -0.25)
     assert probe.between_tokens_seconds is not None
-    assert body["logprobs"] == 1
+    assert probe.first_likely == ((" Paris", -0.25),)
+    assert body["logprobs"] == 5
 
 
 @pytest.mark.parametrize("logprob", [None, -9999.0])
@@ -379,6 +380,8 @@ def test_a_running_llama_cpp_answers_the_same_question_alike(replica: Replica) -
     assert first.outcome is Outcome.ANSWERED, first.detail
     assert first.first_logprob is not None
     assert first.first_logprob < 0
+    assert len(first.first_likely) == LIKELY
+    assert dict(first.first_likely)[first.first_token or ""] == first.first_logprob
     assert again.first_token == first.first_token
     assert again.first_logprob == pytest.approx(first.first_logprob, abs=0.01)
     assert first.between_tokens_seconds is not None

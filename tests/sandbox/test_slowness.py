@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
@@ -61,11 +62,28 @@ def test_a_replica_that_is_started_anew_is_slow_again_where_that_is_wanted(tmp_p
     model = tiny_model(1, tmp_path)
     replica = Replica("127.15.1.11", free_port("127.15.1.11"), model).start()
     try:
-        with Slowness([replica], 0.05, again=True):
+        with Slowness([replica], 0.05, again=lambda: [replica]):
             replica.restart()
             ask(replica, 2 * FOLLOW_SECONDS)
             assert share_used(replica) < 0.15
         ask(replica)
+    finally:
+        replica.close()
+
+
+@pytest.mark.long
+def test_many_requests_at_once_are_as_slow_as_one_where_each_has_a_share_of_its_own(tmp_path: Path) -> None:
+    replica = Replica("127.15.1.12", free_port("127.15.1.12"), tiny_model(1, tmp_path)).start()
+    try:
+        ask(replica)
+        with Slowness([replica], 0.02, per_request=True), ThreadPoolExecutor(4) as pool:
+            alone = share_used(replica)
+            others = [pool.submit(ask, replica, 2 * LOOK_SECONDS) for _ in range(3)]
+            together = share_used(replica)
+            for each in others:
+                each.result()
+        assert alone < 0.08  # twice 0.02, and what it used while the rationer had no processor
+        assert 1.3 * alone < together < 5 * alone
     finally:
         replica.close()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,15 +21,30 @@ def said(text: str, logprobs: object = None) -> str:
 
 def test_lists_beside_each_other_are_read() -> None:
     """vLLM, SGLang and OpenAI."""
-    logprobs = {"tokens": [" Paris", "."], "token_logprobs": [-0.1, -1.5], "top_logprobs": [{}, {}], "text_offset": [0]}
+    logprobs = {"tokens": [" Paris", "."], "token_logprobs": [-0.1, -1.5], "text_offset": [0]}
+    top = [{" Paris": -0.1, " the": -2.5}, None]
+    likely = ((" Paris", -0.1), (" the", -2.5))
     tokens = (Token(" Paris", -0.1), Token(".", -1.5))
     assert read_event(said(" Paris.", logprobs), MODEL) == Event(" Paris.", tokens)
+    assert read_event(said(" Paris.", {**logprobs, "top_logprobs": top}), MODEL) == Event(
+        " Paris.", (replace(tokens[0], likely=likely), tokens[1])
+    )
+
+
+@pytest.mark.parametrize("top", [None, [], [{" Paris": None}, {}], [{"one": -1.0}]])
+def test_what_else_was_likely_may_be_unsaid(top: object) -> None:
+    logprobs = {"tokens": [" Paris", "."], "token_logprobs": [-0.1, -1.5], "top_logprobs": top}
+    assert [token.likely for token in read_event(said(" Paris.", logprobs), MODEL).tokens] == [(), ()]
 
 
 def test_one_object_a_token_is_read() -> None:
     """llama.cpp."""
-    logprobs = {"content": [{"id": 278, "token": "3", "bytes": [51], "logprob": -0.6, "top_logprobs": []}]}
+    logprobs: dict[str, Any] = {
+        "content": [{"id": 278, "token": "3", "bytes": [51], "logprob": -0.6, "top_logprobs": []}]
+    }
     assert read_event(said("3", logprobs), MODEL) == Event("3", (Token("3", -0.6),))
+    logprobs["content"][0]["top_logprobs"] = [{"token": "3", "logprob": -0.6}, {"token": "4", "logprob": -0.9}]
+    assert read_event(said("3", logprobs), MODEL).tokens[0].likely == (("3", -0.6), ("4", -0.9))
 
 
 def test_an_answer_without_logprobs_is_read() -> None:

@@ -26,8 +26,12 @@ MODEL = Model(name="tiny", engine="vllm")
 READY = EngineDescription(EngineState.READY, ("tiny",))
 
 
-def said(text: str = " Paris", logprob: float | None = -0.1, outcome: Outcome = Outcome.ANSWERED) -> EndpointProbe:
-    return replace(probe(outcome), first_token=text, first_logprob=logprob)
+def said(
+    text: str = " Paris", logprob: float | None = -0.1, outcome: Outcome = Outcome.ANSWERED, **likely: float
+) -> EndpointProbe:
+    """`likely`: the likeliest tokens, behind a space each, where the engine says them."""
+    first_likely = tuple((f" {token}", number) for token, number in likely.items())
+    return replace(probe(outcome), first_token=text, first_logprob=logprob, first_likely=first_likely)
 
 
 def told(first: EndpointProbe, **others: EndpointProbe) -> dict[str, list[EndpointProbe]]:
@@ -67,6 +71,15 @@ def test_an_answer_apart_from_the_golden_one_is_nonsense(
     found = compared(said(token, logprob), golden, TOLERANCE)
     assert found.outcome is Outcome.NONSENSE
     assert found.detail.startswith(why)
+
+
+def test_another_token_is_a_near_tie_only_where_the_golden_one_is_still_as_likely() -> None:
+    tie = said(" a", -1.25, a=-1.25, the=-1.27)
+    assert compared(tie, UNSURE, TOLERANCE) == tie
+    for wrong in (said(" a", -1.25, a=-1.25, the=-4.0), said(" a", -1.25, a=-1.25, this=-1.3)):
+        found = compared(wrong, UNSURE, TOLERANCE)
+        assert found.outcome is Outcome.NONSENSE
+        assert found.detail == "its first token is not the golden one, which it does not find as likely"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.REFUSED, Outcome.WRONG_MODEL, Outcome.DENIED])

@@ -57,8 +57,9 @@ class EndpointProbe:
 
     `progress` is the engine's counter of decoded work, read beside the canary once a replica is suspect; None when it
     was not read or did not answer. `first_token_seconds` is None when no token came. `first_token` is its text,
-    `first_logprob` its natural logarithm of probability where it was asked for, `between_tokens_seconds` the mean time
-    from token to token, None below three tokens.
+    `first_logprob` its natural logarithm of probability where it was asked for, `first_likely` the likeliest first
+    tokens with theirs where the engine says them, `between_tokens_seconds` the mean time from token to token, None
+    below three tokens.
     """
 
     started_at: float
@@ -70,6 +71,7 @@ class EndpointProbe:
     first_token: str | None = None
     first_logprob: float | None = None
     between_tokens_seconds: float | None = None
+    first_likely: tuple[tuple[str, float], ...] = ()
 
     @property
     def passed(self) -> bool:

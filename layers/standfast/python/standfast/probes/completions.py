@@ -1,9 +1,10 @@
 """A streamed completion, event by event: what OpenAI calls a legacy completion, in the forms that engines give it.
 
-Logprobs come as lists beside each other, `{"tokens": [...], "token_logprobs": [...]}` (vLLM, SGLang, OpenAI), or as
-one object a token, `{"content": [{"token", "logprob"}]}` (llama.cpp). TGI gives none in completions
-(`router/src/server.rs`: `logprobs: None`). JSON has no NaN: engines write null. vLLM writes -9999.0 for everything
-below it (`_create_completion_logprobs` in `vllm/entrypoints/openai/serving_completion.py`), minus infinity too.
+Logprobs come as lists beside each other, `{"tokens": [...], "token_logprobs": [...], "top_logprobs": [{...}]}` (vLLM,
+SGLang, OpenAI), or as one object a token, `{"content": [{"token", "logprob", "top_logprobs": [...]}]}` (llama.cpp). TGI
+gives none in completions (`router/src/server.rs`: `logprobs: None`). JSON has no NaN: engines write null. vLLM writes
+-9999.0 for everything below it (`_create_completion_logprobs` in `vllm/entrypoints/openai/serving_completion.py`),
+minus infinity too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 IMPOSSIBLE = -9999.0
 """At or below it a logprob stands for a probability of zero, which no chosen token has."""
@@ -29,10 +33,11 @@ class WrongModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token with its logprob, None when that is missing."""
+    """One token with its logprob, None when that is missing. `likely`: the likeliest in its place with theirs."""
 
     text: str
     logprob: float | None
+    likely: tuple[tuple[str, float], ...] = ()
 
     @property
     def is_sane(self) -> bool:
@@ -103,9 +108,23 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
     if logprobs is None:
         return ()
     if "content" in logprobs:
-        return tuple(Token(str(each["token"]), _number(each.get("logprob"))) for each in logprobs["content"] or ())
-    pairs = zip(logprobs["tokens"], logprobs["token_logprobs"], strict=True)
-    return tuple(Token(str(text), _number(logprob)) for text, logprob in pairs)
+        return tuple(
+            Token(str(each["token"]), _number(each.get("logprob")), _likely(_pairs(each.get("top_logprobs"))))
+            for each in logprobs["content"] or ()
+        )
+    tokens = logprobs["tokens"]
+    said = logprobs.get("top_logprobs") or ()
+    likely = said if len(said) == len(tokens) else [None] * len(tokens)
+    triples = zip(tokens, logprobs["token_logprobs"], likely, strict=True)
+    return tuple(Token(str(text), _number(logprob), _likely((top or {}).items())) for text, logprob, top in triples)
+
+
+def _pairs(listed: Any) -> list[tuple[Any, Any]]:
+    return [(each["token"], each.get("logprob")) for each in listed or ()]
+
+
+def _likely(pairs: Iterable[tuple[Any, Any]]) -> tuple[tuple[str, float], ...]:
+    return tuple((str(text), number) for text, logprob in pairs if (number := _number(logprob)) is not None)
 
 
 def _number(value: object) -> float | None:

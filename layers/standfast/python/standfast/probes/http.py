@@ -24,6 +24,8 @@ ANSWER_BYTES = 65_536
 """A canary's answer is a few hundred bytes. A server that streams more than this is not answering it."""
 ANSWER_EVENTS = 64
 """An event holds a token at the least, and a canary asks for 16 at the most."""
+LIKELY = 5
+"""How many of the likeliest tokens are asked for, the most that OpenAI says: the golden one may come second."""
 PAGE_BYTES = 4_194_304
 STATE_BYTES = 524_288
 """A state page is a few kilobytes; llama.cpp's holds the chat template."""
@@ -105,6 +107,7 @@ class HttpProber:
             progress=(await beside).progress if beside else None,
             first_token=reading.first.text if whole and reading.first else None,
             first_logprob=reading.first.logprob if whole and reading.first else None,
+            first_likely=reading.first.likely if whole and reading.first else (),
             between_tokens_seconds=reading.between_tokens_seconds if whole else None,
         )
 
@@ -133,7 +136,7 @@ class HttpProber:
             "temperature": 0,
             "stream": True,
         }
-        return {**body, "logprobs": 1} if logprobs else body
+        return {**body, "logprobs": LIKELY} if logprobs else body
 
     async def _complete(
         self, url: str, model: str, body: Mapping[str, object], headers: Mapping[str, str], reading: Reading
