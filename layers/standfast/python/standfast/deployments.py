@@ -183,8 +183,8 @@ def decide_way_back(desired: Desired, deployment: Deployment, serves: Mapping[st
     homes = [blue, *sorted(active - {blue})]
     proven = next((name for name in homes if serves.get(name) and roles.get(name) not in failed), None)
     if proven is None:
-        said = " nor ".join(homes)
-        return WayBack(f"{green} has traffic, and neither {said} is proven to serve: the weights stay as they are")
+        said = f"{' and '.join(homes)} {'is' if len(homes) == 1 else 'are'}"
+        return WayBack(f"{green} has traffic, and {said} not proven to serve: the weights stay as they are")
     if not active:
         roles = {**roles, proven: Role.ACTIVE}
     return WayBack(f"{proven} serves, so all traffic goes there", all_to(proven, weights), roles)
