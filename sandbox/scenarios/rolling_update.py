@@ -77,7 +77,7 @@ def update(scenario: str, stage: Stage, *, surge: bool) -> Report:
     failed = [record for record in records if record.failed]
     figures: dict[str, Any] = {
         "updates": len(seconds),
-        "replicas_updated": len(outs),
+        "replicas_taken_out": len(outs),
         "requests": len(records),
         "failed_requests": len(failed),
         "at_most_failing_95": round(3 / len(records), 6) if records and not failed else None,
