@@ -28,6 +28,8 @@ LOOK_SECONDS: Final = 0.005
 FOLLOW_SECONDS: Final = 0.5
 SAVED_SECONDS: Final = 0.02
 """How much unused processor time a replica may save up."""
+SAVED_BY_IDLE_SECONDS: Final = 0.2
+"""The same where its requests have shares: one prompt alone is read at once, and not slower than beside others."""
 
 
 class Slowness:
@@ -106,10 +108,10 @@ class _Rationed:
         self._files = min(self._files, now)
         return now - self._files
 
-    def ration(self, earned_seconds: float) -> None:
+    def ration(self, earned_seconds: float, saved_seconds: float) -> None:
         """Stop or wake it by what it has used. Raises OSError when it is gone."""
         used = time.clock_gettime(self._clock)
-        self._left = min(self._left + earned_seconds, SAVED_SECONDS) - (used - self._used)
+        self._left = min(self._left + earned_seconds, saved_seconds) - (used - self._used)
         self._used = used
         os.kill(self._pid, signal.SIGCONT if self._left > 0 else signal.SIGSTOP)
 
@@ -132,7 +134,10 @@ def main(arguments: Sequence[str]) -> None:
         now = time.monotonic()
         for each in rationed.values():
             with contextlib.suppress(OSError):  # it was killed: what it had is nobody's
-                each.ration((1 + each.requests if per_request else 1) * share * (now - before))
+                if per_request:
+                    each.ration((1 + each.requests) * share * (now - before), SAVED_BY_IDLE_SECONDS)
+                else:
+                    each.ration(share * (now - before), SAVED_SECONDS)
         before = now
 
 

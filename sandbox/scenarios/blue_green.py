@@ -1,6 +1,6 @@
 """`blue-green`: another model version by a new cluster beside the one that serves, while clients stream all the time.
 
-There with the first run and back with the second; 200 requests over a drain take `--runs 4`, 10,000 requests fewer.
+There with the first run and back with the second; 10,000 requests, and 200 over a drain, take `--runs 5`.
 Nothing failed, so nothing may fail. What 0 of N proves: at 95 %, fewer than 3/N fail. Blue is held for 20 s, not for an
 hour. The replicas are as slow as a large model, and serve as many at once, so that streams last and many are under way
 at blue when green gets all of the traffic.
@@ -12,12 +12,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.scenario import Moment, Report, Scenario
-from sandbox.scenarios.rolling_update import RATE, SHARE, SLOTS, TOKENS
+from sandbox.scenarios.rolling_update import SLOTS, TOKENS
 
 if TYPE_CHECKING:
     from sandbox.scenario import Stage
 
 NAME: Final = "blue-green"
+RATE: Final = 12.0
+SHARE: Final = 0.007
+"""Of a processor, for each request that is under way: a stream lasts some three seconds."""
 ROUNDS: Final = 6
 """As by default: engines that are slow have no room for more questions at once."""
 
