@@ -78,7 +78,7 @@ def _probed(rule: Mapping[str, Any]) -> str:
     return ""
 
 
-def prepare(stage: Stage, *models: Model, **rollouts: int) -> None:
+def prepare(stage: Stage, *models: Model, **rollouts: object) -> None:
     """Register the version that serves and others, and have the FleetConfig name the former."""
     region, name = stage.region, stage.region.model.version
     stage.say(f"registering {', '.join(model.version for model in (region.model, *models))}")

@@ -101,7 +101,7 @@ def register(
             raise SandboxError(f"{machine} of {model.version}: {execution['status']}: {execution.get('cause')}")
 
 
-def apply_version(stage: Stage, **rollouts: int) -> None:
+def apply_version(stage: Stage, **rollouts: object) -> None:
     """Have the FleetConfig name the version that serves, record what it answers, and wait until all is well."""
     region, name = stage.region, stage.region.model.version
     served = {"name": name, "engine": "llama.cpp", "version": region.model.version}

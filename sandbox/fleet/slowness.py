@@ -36,7 +36,8 @@ class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
     `share`: of one processor, for each replica, or with `per_request` for each request that is under way at it: then
-    streams are slow, and many at once are no slower, as on a GPU that has room. `again` gives those that are slow from
+    streams are slow, and many at once are no slower, as on a GPU that has room. It then always has the shares of
+    `idle_requests` too. `again` gives those that are slow from
     then on whenever they serve: ones that are started anew, and ones that come later. Linux only.
     """
 
@@ -46,13 +47,16 @@ class Slowness:
         share: float,
         *,
         per_request: bool = False,
+        idle_requests: int = 1,
         again: Callable[[], Sequence[Replica]] | None = None,
     ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
         pids = [str(replica.pid) for replica in replicas if replica.pid is not None]
-        self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), str(int(per_request)), *pids)
+        self._child = Child.of_module(
+            "slowness", "sandbox.fleet.slowness", str(share), str(idle_requests if per_request else 0), *pids
+        )
         self._child.wait_until_ready()
         self._closed = threading.Event()
         self._again: Callable[[], Sequence[Replica]] = again or (lambda: ())
@@ -117,11 +121,11 @@ class _Rationed:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Arguments: the share, 1 if it is of each request, the process ids; a line of standard input names others.
+    """Arguments: the share; 0, or the idle requests where it is of each request; the process ids.
 
-    Ends with the end of its input.
+    A line of standard input names others. Ends with the end of its input.
     """
-    share, per_request = float(arguments[0]), arguments[1] == "1"
+    share, idle_requests = float(arguments[0]), int(arguments[1])
     rationed = {int(pid): _Rationed(int(pid)) for pid in arguments[2:]}
     print("ready", flush=True)
     before = time.monotonic()
@@ -134,8 +138,8 @@ def main(arguments: Sequence[str]) -> None:
         now = time.monotonic()
         for each in rationed.values():
             with contextlib.suppress(OSError):  # it was killed: what it had is nobody's
-                if per_request:
-                    each.ration((1 + each.requests) * share * (now - before), SAVED_BY_IDLE_SECONDS)
+                if idle_requests:
+                    each.ration((idle_requests + each.requests) * share * (now - before), SAVED_BY_IDLE_SECONDS)
                 else:
                     each.ration(share * (now - before), SAVED_SECONDS)
         before = now

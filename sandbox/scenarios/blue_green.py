@@ -1,6 +1,6 @@
 """`blue-green`: another model version by a new cluster beside the one that serves, while clients stream all the time.
 
-There with the first run and back with the second; 10,000 requests, and 200 over a drain, take `--runs 5`.
+There with the first run and back with the second; 10,000 requests, and 200 over a drain, take `--runs 6`.
 Nothing failed, so nothing may fail. What 0 of N proves: at 95 %, fewer than 3/N fail. Blue is held for 20 s, not for an
 hour. The replicas are as slow as a large model, and serve as many at once, so that streams last and many are under way
 at blue when green gets all of the traffic.
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 NAME: Final = "blue-green"
 RATE: Final = 12.0
-SHARE: Final = 0.007
+SHARE: Final = 0.006
 """Of a processor, for each request that is under way: a stream lasts some three seconds."""
-ROUNDS: Final = 6
-"""As by default: engines that are slow have no room for more questions at once."""
+IDLE_REQUESTS: Final = 6
+RULES: Final = {"rounds": 12, "buckets": [{"name": "short"}, {"name": "long", "characters": 400}]}
+"""What a look asks: engines that are slow have no room for more, and for no longer ones, beside what users ask."""
 
 
 def run(stage: Stage) -> Report:
@@ -33,10 +34,16 @@ def run(stage: Stage) -> Report:
 
     region, name, old = stage.region, stage.region.model.version, stage.region.model
     new = release_desk.model_of(old.seed + 100)
-    deployment_desk.prepare(stage, new, rounds=ROUNDS)
+    deployment_desk.prepare(stage, new, **RULES)
     before, told, began = deployment_desk.resources(region), len(region.messages()), time.time()
     changes = len(region.rule_changes)
-    slowness = Slowness((), SHARE, per_request=True, again=lambda: [node.replica for node in region.nodes.nodes()])
+    slowness = Slowness(
+        (),
+        SHARE,
+        per_request=True,
+        idle_requests=IDLE_REQUESTS,
+        again=lambda: [node.replica for node in region.nodes.nodes()],
+    )
     load = region.start_load(Plan(release_desk.CLIENTS, RATE, stage.seed, name, answer_tokens=TOKENS))
     time.sleep(3.0)
     timeline = [Moment(0.0, "begin", f"{RATE:g} requests a second of {release_desk.CLIENTS} clients")]
