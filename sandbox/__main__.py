@@ -197,6 +197,7 @@ def _reports(given: argparse.Namespace, folder: Path) -> list[Report]:
         sandbox = stack.enter_context(
             Sandbox(
                 folder,
+                regions=(asked,) if stops[0][0].alone else REGIONS,
                 seed=given.seed,
                 built=given.built,
                 cold=given.cold,

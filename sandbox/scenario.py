@@ -89,7 +89,7 @@ class Scenario:
     """One story. `run` may leave its Region broken: a sandbox serves one command.
 
     `baseline`: the same fault with Standfast off, where that is measured. `slots`: requests that each replica serves at
-    once.
+    once. `alone`: its Region is the fleet's only one, so that a small machine has room for more clusters.
     """
 
     name: str
@@ -97,3 +97,4 @@ class Scenario:
     run: Callable[[Stage], Report]
     baseline: Callable[[Stage], Report] | None = field(default=None)
     slots: int = SLOTS
+    alone: bool = False

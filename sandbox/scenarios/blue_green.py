@@ -102,5 +102,9 @@ def run(stage: Stage) -> Report:
 
 
 SCENARIO = Scenario(
-    NAME, "another model version by a new cluster beside the one that serves: no request fails", run, slots=SLOTS
+    NAME,
+    "another model version by a new cluster beside the one that serves: no request fails",
+    run,
+    slots=SLOTS,
+    alone=True,
 )

@@ -93,4 +93,6 @@ def _is_settled(region: SandboxRegion) -> bool:
     return scope.lease.holder is None and scope.desired.deployment is None
 
 
-SCENARIO = Scenario(NAME, "the controller of a blue/green deployment dies in each state: nothing of it is left", run)
+SCENARIO = Scenario(
+    NAME, "the controller of a blue/green deployment dies in each state: nothing of it is left", run, alone=True
+)
