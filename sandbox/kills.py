@@ -90,11 +90,9 @@ def child_of(region: SandboxRegion, parent: str) -> str:
     return str(region.wait_for("the child", begun, LIMIT_SECONDS))
 
 
-def wait_for_state(
-    region: SandboxRegion, arn: str, state: str, *, is_over: bool, limit_seconds: float = LIMIT_SECONDS
-) -> None:
+def wait_for_state(region: SandboxRegion, arn: str, state: str, *, is_over: bool) -> None:
     """Until the execution has left a state, or has entered it. Raises SandboxError when it ended without."""
-    deadline = time.monotonic() + limit_seconds
+    deadline = time.monotonic() + LIMIT_SECONDS
     seen = left if is_over else entered
     while state not in (names := seen(history(region, arn))):
         if region.execution(arn)["status"] != "RUNNING" or time.monotonic() > deadline:
