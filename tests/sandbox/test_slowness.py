@@ -47,6 +47,7 @@ def share_used(replica: Replica) -> float:
     return (time.clock_gettime(clock) - used) / (time.monotonic() - began)
 
 
+@pytest.mark.long
 def test_a_slow_replica_uses_its_share_of_a_processor_however_busy_the_machine(tmp_path: Path) -> None:
     replica = Replica("127.15.1.10", free_port("127.15.1.10"), tiny_model(1, tmp_path)).start()
     try:

@@ -24,6 +24,8 @@ from standfast.ledger_report import read_region_report
 from standfast.rule_weights import share
 from tests.stories import BY_HAND, PRIMARY, REGION, REPLICAS, STANDBY, denied, pages, run
 
+pytestmark = pytest.mark.long  # a Region of its own, for what the handlers' tests and observe-mode show too
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs/examples/keep_ledger.json"
 
 
