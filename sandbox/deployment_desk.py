@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox import release_desk
 from sandbox.fleet.nodes import CLUSTER_TAG
-from sandbox.plan import FLEET
 from standfast.observation import PROBE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sandbox.fleet.load import Record
     from sandbox.fleet.models import Model
     from sandbox.region import RuleChange, SandboxRegion
     from sandbox.scenario import Stage
 
-MACHINE: Final = f"{FLEET}-blue-green-deployment"
 LIMIT_SECONDS: Final = 600.0
 HOLD_SECONDS: Final = 20
 QUICK: Final = {"drain_seconds": 15, "cold_start_seconds": 10, "rounds": 18}
@@ -89,23 +85,7 @@ def prepare(stage: Stage, *models: Model, **rollouts: object) -> None:
 
 def start(region: SandboxRegion, cluster_id: str, version: str, **wishes: object) -> str:
     """Start `blue_green_deployment` as from the console. Returns the execution's ARN."""
-    payload = {
-        "scope_id": region.name,
-        "cluster_id": cluster_id,
-        "version": version,
-        "reason": "the scenario releases a version",
-        **WISHES,
-        **wishes,
-    }
-    stepfunctions = region.client("stepfunctions")
-    answer = stepfunctions.start_execution(stateMachineArn=machine_arn(region), input=json.dumps(payload))
-    return str(answer["executionArn"])
-
-
-def machine_arn(region: SandboxRegion) -> str:
-    """The ARN of `blue_green_deployment`."""
-    machines = region.client("stepfunctions").list_state_machines()["stateMachines"]
-    return next(str(each["stateMachineArn"]) for each in machines if each["name"] == MACHINE)
+    return release_desk.start(region, cluster_id, version, machine="BlueGreenDeploymentArn", **{**WISHES, **wishes})
 
 
 def entered_at(region: SandboxRegion, arn: str, state: str) -> float | None:
@@ -131,8 +111,3 @@ def drains(changes: Sequence[RuleChange]) -> list[float]:
         for before, after in pairwise(changes)
         if any(weight and not after.weights.get(cluster_id) for cluster_id, weight in before.weights.items())
     ]
-
-
-def over(records: Sequence[Record], moments: Sequence[float]) -> int:
-    """Requests that were under way at one of the moments."""
-    return sum(any(record.sent_at <= at <= record.ended_at for at in moments) for record in records)

@@ -20,6 +20,7 @@ from standfast.probes.http import HttpProber
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sandbox.fleet.load import Record
     from sandbox.fleet.models import Model
     from sandbox.region import SandboxRegion
     from sandbox.scenario import Stage
@@ -116,8 +117,10 @@ def faults_in(region: SandboxRegion, figures: Mapping[str, Any], *zero: str) -> 
     return [*found, *(f"denied: {each.role} lacks {each.action} on {each.resource}" for each in region.cloud.denials())]
 
 
-def start(region: SandboxRegion, cluster_id: str, version: str, **wishes: object) -> str:
-    """Start `rolling_update` as from the console. Returns the execution's ARN."""
+def start(
+    region: SandboxRegion, cluster_id: str, version: str, *, machine: str = "RollingUpdateArn", **wishes: object
+) -> str:
+    """Start a rollout as from the console. Returns the execution's ARN. `machine`: the stack's output that names it."""
     payload = {
         "scope_id": region.name,
         "cluster_id": cluster_id,
@@ -126,7 +129,7 @@ def start(region: SandboxRegion, cluster_id: str, version: str, **wishes: object
         **wishes,
     }
     answer = region.client("stepfunctions").start_execution(
-        stateMachineArn=region.outputs["RollingUpdateArn"], input=json.dumps(payload)
+        stateMachineArn=region.outputs[machine], input=json.dumps(payload)
     )
     return str(answer["executionArn"])
 
@@ -154,6 +157,11 @@ def versions(region: SandboxRegion, cluster_id: str) -> Mapping[str, str]:
 def mixed(region: SandboxRegion, cluster_id: str, live: str) -> int:
     """Replicas that serve another version than the live one."""
     return sum(version != live for version in versions(region, cluster_id).values())
+
+
+def over(records: Sequence[Record], moments: Sequence[float]) -> int:
+    """Requests that were under way at one of the moments."""
+    return sum(any(record.sent_at <= at <= record.ended_at for at in moments) for record in records)
 
 
 class Fewest:

@@ -12,7 +12,6 @@ from standfast import bootstrap
 from standfast.bootstrap_releases import fleet_rollouts
 from standfast.ended_execution import ended_in
 from standfast.errors import InvalidInputError
-from standfast.release_record import under_way
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -24,18 +23,17 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     last = table.read_release()
     if last.execution_arn != ended.execution_arn or last.ended:
         return {"stopped": []}
-    left = under_way(last, ended.execution_arn)
     reason = f"its execution {ended.status}"
-    for arn in left:
+    for arn in last.executions:
         fleet_rollouts().stop(arn, f"the release ended: {reason}")
     text = (
         f"The release of {last.version} ended: {reason}. Nothing further starts. What was under way is stopped, and "
         "put back by the reconciler of its Region; clusters of earlier waves keep the version.\n"
-        f"The release: {last.execution_arn}\n" + "\n".join(left)
+        f"The release: {last.execution_arn}\n" + "\n".join(last.executions)
     )
     messenger = bootstrap.messenger()
     messenger.notice(f"The release of {last.version} was stopped", text)
     detail = {"execution_arn": last.execution_arn, "version": last.version, "text": text}
     messenger.event("ReleaseStopped", detail)
     table.write_release(replace(last, ended="stopped", reason=reason), seen=last)
-    return {"stopped": list(left)}
+    return {"stopped": list(last.executions)}

@@ -35,10 +35,10 @@ SAVED_BY_IDLE_SECONDS: Final = 0.2
 class Slowness:
     """Slow from the beginning to `close`. A replica that is killed meanwhile stays dead; one started anew is fast.
 
-    `share`: of one processor, for each replica, or with `per_request` for each request that is under way at it: then
-    streams are slow, and many at once are no slower, as on a GPU that has room. It then always has the shares of
-    `idle_requests` too. `again` gives those that are slow from
-    then on whenever they serve: ones that are started anew, and ones that come later. Linux only.
+    `share`: of one processor, for each replica; with `idle_requests` for each request that is under way at it, and for
+    so many more, which nobody has asked: then streams are slow, and many at once are no slower, as on a GPU that has
+    room. `again` gives those that are slow from then on whenever they serve: ones that are started anew, and ones that
+    come later. Linux only.
     """
 
     def __init__(
@@ -46,17 +46,14 @@ class Slowness:
         replicas: Sequence[Replica],
         share: float,
         *,
-        per_request: bool = False,
-        idle_requests: int = 1,
+        idle_requests: int = 0,
         again: Callable[[], Sequence[Replica]] | None = None,
     ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"{share:g} is no share of a processor")
         self._replicas = tuple(replicas)
         pids = [str(replica.pid) for replica in replicas if replica.pid is not None]
-        self._child = Child.of_module(
-            "slowness", "sandbox.fleet.slowness", str(share), str(idle_requests if per_request else 0), *pids
-        )
+        self._child = Child.of_module("slowness", "sandbox.fleet.slowness", str(share), str(idle_requests), *pids)
         self._child.wait_until_ready()
         self._closed = threading.Event()
         self._again: Callable[[], Sequence[Replica]] = again or (lambda: ())

@@ -40,7 +40,6 @@ def run(stage: Stage) -> Report:
     slowness = Slowness(
         (),
         SHARE,
-        per_request=True,
         idle_requests=IDLE_REQUESTS,
         again=lambda: [node.replica for node in region.nodes.nodes()],
     )
@@ -78,7 +77,7 @@ def run(stage: Stage) -> Report:
         "failed_requests": len(failed),
         "at_most_failing_95": round(3 / len(records), 6) if records and not failed else None,
         "streams_cut": sum(record.failure == "cut" for record in records),
-        "requests_over_a_drain": deployment_desk.over(records, drains),
+        "requests_over_a_drain": release_desk.over(records, drains),
         "mixed_versions_left": release_desk.mixed(region, blue, live.version),
         "resources_leaked": len(left),
         "pages": sum(message.topic == "page" for message in region.messages()[told:]),

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.scenario import Moment, Report, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sandbox.fleet.load import Record
     from sandbox.scenario import Stage
 
 NAME: Final = "rolling-update"
@@ -47,7 +44,7 @@ def update(scenario: str, stage: Stage, *, surge: bool) -> Report:
     fewest = release_desk.Fewest(region, region.primary)
     plan = Plan(release_desk.CLIENTS, RATE, stage.seed, name, answer_tokens=TOKENS)
     slowness = Slowness(
-        (), SHARE, per_request=True, again=lambda: [node.replica for node in region.nodes.nodes(region.primary)]
+        (), SHARE, idle_requests=1, again=lambda: [node.replica for node in region.nodes.nodes(region.primary)]
     )
     load = region.start_load(plan)
     time.sleep(3.0)
@@ -82,7 +79,7 @@ def update(scenario: str, stage: Stage, *, surge: bool) -> Report:
         "failed_requests": len(failed),
         "at_most_failing_95": round(3 / len(records), 6) if records and not failed else None,
         "streams_cut": sum(record.failure == "cut" for record in records),
-        "requests_over_a_drain": over(records, outs),
+        "requests_over_a_drain": release_desk.over(records, outs),
         "mixed_versions_left": release_desk.mixed(region, region.primary, live.version),
         "fewest_replicas": fewest.close(),
         "resources_leaked": len(deployment_desk.resources(region)) - len(before),
@@ -101,11 +98,6 @@ def update(scenario: str, stage: Stage, *, surge: bool) -> Report:
     if (served.live.version if served else old.version) != live.version:
         faults.append(f"the pointer says {served}, {live.version} serves")
     return Report(scenario, region.name, figures, sorted(timeline, key=lambda each: each.at), faults, stage.runs)
-
-
-def over(records: Sequence[Record], moments: Sequence[float]) -> int:
-    """Requests that were under way when a replica was taken out."""
-    return sum(any(record.sent_at <= at <= record.ended_at for at in moments) for record in records)
 
 
 SCENARIO = Scenario(NAME, "another model version, replica by replica under load: no request fails", run, slots=SLOTS)

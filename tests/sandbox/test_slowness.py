@@ -77,7 +77,7 @@ def test_many_requests_at_once_are_as_slow_as_one_where_each_has_a_share_of_its_
     replica = Replica("127.15.1.12", free_port("127.15.1.12"), tiny_model(1, tmp_path)).start()
     try:
         ask(replica)
-        with Slowness([replica], 0.02, per_request=True), ThreadPoolExecutor(4) as pool:
+        with Slowness([replica], 0.02, idle_requests=1), ThreadPoolExecutor(4) as pool:
             alone = share_used(replica)
             others = [pool.submit(ask, replica, 2 * LOOK_SECONDS) for _ in range(3)]
             together = share_used(replica)
